@@ -1,0 +1,1 @@
+"""Benchmarks: fastput against other S3 upload clients, on one machine."""

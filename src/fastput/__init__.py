@@ -1,0 +1,45 @@
+"""fastput: native-accelerated uploads to Amazon S3 and S3-compatible stores.
+
+    receipt = fastput.put("obs.fits", "s3://bucket/2026/obs.fits")
+
+Everything is loaded on first use: `import fastput` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastput.version import __version__
+
+if TYPE_CHECKING:
+    from concurrent.futures import as_completed
+
+    from fastput import errors
+    from fastput.client import Client, put
+    from fastput.errors import FastputError
+    from fastput.model import Progress, Receipt
+
+__all__ = ["Client", "FastputError", "Progress", "Receipt", "__version__", "as_completed", "errors", "put"]
+
+_HOMES = {
+    "Client": "fastput.client",
+    "put": "fastput.client",
+    "FastputError": "fastput.errors",
+    "Progress": "fastput.model",
+    "Receipt": "fastput.model",
+    "as_completed": "concurrent.futures",
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "errors":
+        return import_module("fastput.errors")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'fastput' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

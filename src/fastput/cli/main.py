@@ -1,0 +1,68 @@
+"""The `fastput` command: its group, --version, and how errors become one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from fastput.cli.put import put
+from fastput.errors import FastputError
+from fastput.version import __version__
+
+EPILOG = """
+\b
+Exit status: 0 every planned object was confirmed by the store; otherwise that of the first object that wasn't:
+  1 anything else      2 usage or a limit      3 source unreadable   4 source changed     5 credentials
+  6 store's refusal    7 checksum refused      8 object exists       9 no answer        130 interrupted
+"""
+
+
+def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if not value or context.resilient_parsing:
+        return
+    click.echo(f"fastput {__version__}")
+    # Click handles eager options first, in the order they were given: look at the command line itself.
+    if {"--verbose", "-v"} & set(sys.argv):
+        from importlib.metadata import version
+
+        from fastput.native import crc
+
+        chosen = crc.variants()
+        click.echo(f"kernels: crc64nvme {chosen['crc64nvme']}, crc32c {chosen['crc32c']}")
+        click.echo(f"python {sys.version.split()[0]}, awscrt {version('awscrt')}, botocore {version('botocore')}")
+    context.exit()
+
+
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
+    help="Print the version and exit; with --verbose also the chosen kernels.",
+)  # fmt: skip
+@click.option("--verbose", "-v", is_flag=True, hidden=True, expose_value=False)
+def cli() -> None:
+    """Fast, verified uploads to Amazon S3 and S3-compatible stores."""
+
+
+cli.add_command(put)
+
+
+def run() -> None:
+    """Runs the command line and exits."""
+    try:
+        status: Any = cli.main(standalone_mode=False)
+    except click.exceptions.Abort:
+        status = 130
+    except click.ClickException as error:
+        error.show()
+        status = error.exit_code
+    except FastputError as error:
+        click.echo(f"fastput: {error}", err=True)
+        if "--verbose" in sys.argv:
+            traceback.print_exc()
+        status = error.exit_status
+    except BrokenPipeError:
+        status = 1  # whoever read our output has gone
+    sys.exit(status)

@@ -1,0 +1,246 @@
+"""`fastput put`: options in, uploads through a client, reports out."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import click
+
+from fastput.cli.progress import Display, make_display
+from fastput.cli.report import Reporter, make_reporter
+from fastput.client import Client
+from fastput.client.client import resolve_uri
+from fastput.client.memory import default_memory_bytes
+from fastput.errors import FastputError, UsageError
+from fastput.model import Checksum, ObjectAttributes, Receipt
+from fastput.units import parse_size
+
+STDIN = "-"
+
+
+class Size(click.ParamType):
+    """A size as people write it."""
+
+    name = "size"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_size(value)
+        except FastputError as error:
+            self.fail(str(error), parameter, context)
+
+
+class Pairs(click.ParamType):
+    """key=value[,key=value...], as aws s3 takes --metadata."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> dict[str, str]:
+        pairs = [pair.partition("=") for pair in value.split(",")]
+        if any(not key or not separator for key, separator, _ in pairs):
+            self.fail(f"{value!r} is not key=value", parameter, context)
+        return {key.strip(): text for key, _, text in pairs}
+
+
+@dataclass
+class Tally:
+    """planned = sent + skipped + failed."""
+
+    planned: int
+    receipts: list[Receipt] = field(default_factory=list)
+    skipped: int = 0
+    failed: int = 0
+    first_status: tuple[int, int] | None = None  # (place in the plan, exit status)
+
+    def note_failure(self, place: int, error: FastputError) -> None:
+        if error.exit_status == 8:
+            self.skipped += 1
+        else:
+            self.failed += 1
+        if self.first_status is None or place < self.first_status[0]:
+            self.first_status = (place, error.exit_status)
+
+    @property
+    def exit_status(self) -> int:
+        return self.first_status[1] if self.first_status else 0
+
+
+@click.command(no_args_is_help=True)
+@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.argument("uri", metavar="s3://BUCKET/KEY-OR-PREFIX/")
+@click.option("--endpoint-url", help="The store, if it isn't Amazon S3 or the profile's.")
+@click.option("--profile", help="A profile of ~/.aws/config.")
+@click.option("--region", help="The bucket's region.")
+@click.option("--ca-bundle", type=click.Path(dir_okay=False), help="PEM file of certificate authorities to trust.")
+@click.option("--no-verify-ssl", is_flag=True, help="Accept any certificate.")
+@click.option("--part-size", type=Size(), help="Size of parts, e.g. 16MiB [by the file's size].")
+@click.option("--concurrency", type=click.IntRange(min=1), help="Most requests in flight [16].")
+@click.option("--memory", type=Size(), help="Most memory for parts in flight [a quarter of the machine's].")
+@click.option(
+    "--checksum", type=click.Choice([checksum.value for checksum in Checksum]), default="crc64nvme", show_default=True,
+    help="What the store checks the bytes against.",
+)  # fmt: skip
+@click.option("--storage-class", help="E.g. STANDARD_IA, GLACIER_IR.")
+@click.option("--metadata", type=Pairs(), multiple=True, help="Metadata of the object: key=value[,key=value...].")
+@click.option("--content-type", help="Content-Type of the object.")
+@click.option("--tag", "tags", type=Pairs(), multiple=True, help="A tag of the object; repeatable.")
+@click.option("--no-clobber", "-n", is_flag=True, help="Leave objects alone that are there already.")
+@click.option("--dry-run", "--dryrun", is_flag=True, help="Say what would be sent; send nothing.")
+@click.option("--receipt", type=click.Path(dir_okay=False), help="Append each receipt to FILE as a JSON line.")
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output; the last is the summary.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--verbose", "-v", is_flag=True, help="Print more, and tracebacks of errors.")
+@click.option("--no-progress", is_flag=True, help="No progress display.")
+def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
+    """Upload files, or standard input (-), to an S3 object or under a prefix.
+
+    \b
+    fastput put obs.fits s3://bucket/2026/obs.fits
+    fastput put *.h5 s3://bucket/run7/
+    tar c run7 | fastput put - s3://bucket/run7.tar
+    """
+    reporter = make_reporter(options["as_json"], options["quiet"], options["verbose"])
+    _check_sources(sources, uri)
+    attributes = ObjectAttributes(
+        options["content_type"], options["storage_class"], _merge(options["metadata"]), _merge(options["tags"])
+    )
+    attributes.check()
+    if options["dry_run"]:
+        from fastput.cli.dry_run import dry_run
+
+        memory_bytes = options["memory"] or default_memory_bytes()
+        return dry_run(sources, uri, options["part_size"], options["concurrency"], memory_bytes, reporter)
+    receipts = _open_receipts(options["receipt"])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    client = Client(
+        endpoint_url=options["endpoint_url"],
+        region=options["region"],
+        profile=options["profile"],
+        ca_bundle=options["ca_bundle"],
+        verify=not options["no_verify_ssl"],
+        concurrency=options["concurrency"],
+        part_size=options["part_size"],
+        memory=options["memory"],
+    )
+    tally = Tally(planned=len(sources))
+    places: dict[Future[Receipt], tuple[int, str]] = {}
+    for place, source in enumerate(sources):
+        try:
+            future = client.submit(
+                _standard_input() if source == STDIN else source,
+                uri,
+                checksum=options["checksum"],
+                content_type=attributes.content_type,
+                storage_class=attributes.storage_class,
+                metadata=attributes.metadata,
+                tags=attributes.tags,
+                no_clobber=options["no_clobber"],
+            )
+        except FastputError as error:
+            tally.note_failure(place, error)
+            reporter.failed(source, error)
+        else:
+            places[future] = (place, source)
+    shows_progress = not (options["no_progress"] or options["quiet"])
+    display = make_display(client, _total_bytes(sources), shows_progress)
+    _wait(client, places, tally, reporter, receipts, display)
+    client.close()
+    display.close()
+    reporter.summary(tally.planned, tally.receipts, tally.skipped, tally.failed, client.snapshot().resent_bytes)
+    return tally.exit_status
+
+
+def _wait(
+    client: Client,
+    places: dict[Future[Receipt], tuple[int, str]],
+    tally: Tally,
+    reporter: Reporter,
+    receipts: BinaryIO | None,
+    display: Display,
+) -> None:
+    """Reports each upload as it ends. The first Ctrl-C cancels and waits; the second ends the process at once."""
+    left = set(places)
+    is_interrupted = False
+    while left:
+        try:
+            done, left = wait(left, timeout=display.interval_s, return_when=FIRST_COMPLETED)
+            display.update()
+        except KeyboardInterrupt:
+            if is_interrupted:
+                os._exit(130)
+            is_interrupted = True
+            display.note("stopping: cancelling what is in flight (Ctrl-C again to end at once)")
+            client.cancel("interrupted")
+            continue
+        for future in sorted(done, key=lambda future: places[future][0]):
+            place, source = places[future]
+            error = future.exception()
+            if error is None:
+                receipt = future.result()
+                tally.receipts.append(receipt)
+                if receipts is not None:
+                    receipts.write(receipt.to_json().encode() + b"\n")
+                    receipts.flush()
+                display.pause()
+                reporter.sent(receipt)
+            elif isinstance(error, FastputError):
+                tally.note_failure(place, error)
+                display.pause()
+                reporter.failed(source, error)
+            else:
+                raise error
+
+
+def _check_sources(sources: tuple[str, ...], uri: str) -> None:
+    """Everything that is wrong before anything is sent."""
+    if len(sources) > 1:
+        if STDIN in sources:
+            raise UsageError("standard input (-) goes alone: it has one key")
+        if not uri.endswith("/"):
+            raise UsageError(f"{len(sources)} files need a prefix: end {uri} with a /")
+    keys: dict[str, str] = {}
+    for source in sources:
+        if source == STDIN:
+            target = str(resolve_uri(sys.stdin.buffer, uri))
+        else:
+            target = str(resolve_uri(source, uri))
+        if target in keys:
+            raise UsageError(f"{keys[target]} and {source} would both become {target}")
+        keys[target] = source
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin.isatty():
+        raise UsageError("standard input is a terminal: pipe something into fastput put -")
+    return open(0, "rb", buffering=0, closefd=False)
+
+
+def _open_receipts(path: str | None) -> BinaryIO | None:
+    if path is None:
+        return None
+    try:
+        return open(path, "ab")
+    except OSError as error:
+        raise UsageError(f"the receipt file {path} can't be written: {error.strerror}") from None
+
+
+def _total_bytes(sources: tuple[str, ...]) -> int | None:
+    """For the display; None when it can't be known."""
+    try:
+        return sum(Path(source).stat().st_size for source in sources if source != STDIN) if STDIN not in sources else None
+    except OSError:
+        return None
+
+
+def _merge(pairs: tuple[dict[str, str], ...]) -> dict[str, str]:
+    return {key: value for group in pairs for key, value in group.items()}

@@ -1,0 +1,237 @@
+"""Client: one engine with its connections, shared by threads and by asyncio."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, wait
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from fastput.client.memory import default_memory_bytes
+from fastput.engine.engine import Engine, Snapshot
+from fastput.engine.job import Job
+from fastput.errors import ForkError, UsageError
+from fastput.limits import MIB
+from fastput.model import Checksum, Credentials, Endpoint, ObjectAttributes, ObjectUri, Progress, Receipt, TlsOptions
+from fastput.source import BufferSource, FileSource, Source, StreamSource
+from fastput.store import StoreOptions
+from fastput.store.s3 import S3Store
+from fastput.transport import Transport
+from fastput.tuner import Settings
+from fastput.units import parse_size
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+    Sendable = str | os.PathLike[str] | BinaryIO | Buffer
+
+
+class Client:
+    """Uploads to one endpoint with one set of credentials. Threads share it; connections stay warm.
+
+        with fastput.Client(endpoint_url=url, memory="4GiB") as client:
+            futures = [client.submit(path, uri) for path, uri in work]
+            for done in fastput.as_completed(futures):
+                register(done.result())
+
+    Leaving the `with` block waits for what was submitted; leaving it by an exception cancels it.
+
+    Args:
+        endpoint_url: a store other than Amazon S3; also AWS_ENDPOINT_URL or the profile's.
+        region, profile: as in ~/.aws/config; also AWS_REGION, AWS_PROFILE.
+        ca_bundle: a PEM file of certificate authorities; also AWS_CA_BUNDLE.
+        verify: False accepts any certificate.
+        concurrency: the most requests in flight.
+        part_size: of multipart uploads, in bytes or as "16MiB". By default it follows the file's size.
+        memory: the most that parts in flight may take, in bytes or as "4GiB". By default a quarter of the machine's.
+
+    Raises:
+        UsageError: an option makes no sense.
+    """
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str | None = None,
+        region: str | None = None,
+        profile: str | None = None,
+        ca_bundle: str | None = None,
+        verify: bool = True,
+        concurrency: int | None = None,
+        part_size: int | str | None = None,
+        memory: int | str | None = None,
+    ) -> None:
+        self._pid = os.getpid()
+        self._is_closed = False
+        self._pending: set[Future[Receipt]] = set()
+        settings = Settings(part_bytes=None if part_size is None else _bytes(part_size))
+        if concurrency is not None:
+            if concurrency < 1:
+                raise UsageError(f"a concurrency of {concurrency} sends nothing; give at least 1")
+            settings = Settings(window=concurrency, part_bytes=settings.part_bytes)
+        memory_bytes = default_memory_bytes() if memory is None else _bytes(memory)
+        if memory_bytes < MIB:
+            raise UsageError(f"{memory_bytes} bytes of memory hold no part; give at least 5MiB")
+        options = StoreOptions(endpoint_url, region, profile, ca_bundle, verify)
+        self._engine = Engine(S3Store(options), _Connector(), settings, memory_bytes)
+
+    def put(self, source: Sendable, uri: str, **options: Any) -> Receipt:
+        """Uploads and waits. Options and errors as submit()."""
+        return self.submit(source, uri, **options).result()
+
+    async def aput(self, source: Sendable, uri: str, **options: Any) -> Receipt:
+        """Uploads without blocking the event loop. Options and errors as submit()."""
+        import asyncio  # 50 ms that only those pay who use it
+
+        return await asyncio.wrap_future(self.submit(source, uri, **options))
+
+    def submit(
+        self,
+        source: Sendable,
+        uri: str,
+        *,
+        checksum: str = "crc64nvme",
+        content_type: str | None = None,
+        storage_class: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        no_clobber: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Future[Receipt]:
+        """Queues an upload and returns at once.
+
+        Args:
+            source: a path; an open binary file or pipe, read from where it stands to its end; or bytes in memory
+                (bytes, mmap, a C-contiguous numpy array), not copied and not to be changed before the end.
+            uri: s3://bucket/key, or s3://bucket/prefix/ to put a path under its own name.
+            checksum: what the store checks the bytes against: crc64nvme, crc32c, md5 or none.
+            no_clobber: fail with ObjectExists rather than replace an object.
+            on_progress: called on the engine's thread after each part; has to be quick.
+
+        Returns:
+            A future of the receipt, resolved when the store has confirmed the object. Its exception is a FastputError:
+            SourceError, CredentialsError, StoreError, EndpointError, Interrupted (see fastput.errors).
+
+        Raises:
+            UsageError: the URI or an option makes no sense.
+            ForkError: in a child process of the one that made the client.
+        """
+        self._check_process()
+        if self._is_closed:
+            raise UsageError("this client is closed")
+        attributes = ObjectAttributes(content_type, storage_class, dict(metadata or {}), dict(tags or {}))
+        attributes.check()
+        job = Job(
+            open_source=lambda: _open(source),
+            uri=resolve_uri(source, uri),
+            attributes=attributes,
+            checksum=_checksum(checksum),
+            no_clobber=no_clobber,
+            on_progress=on_progress,
+        )
+        future = self._engine.submit(job)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        return future
+
+    def snapshot(self) -> Snapshot:
+        """Counters of all uploads of this client, for displays."""
+        return self._engine.snapshot()
+
+    def cancel(self, reason: str = "cancelled") -> None:
+        """Ends all uploads: their futures raise Interrupted when nothing of them is in flight or on the store."""
+        self._check_process()
+        self._engine.cancel(reason)
+
+    def close(self) -> None:
+        """Waits for what was submitted, then ends threads and connections. May be called twice."""
+        self._check_process()
+        if not self._is_closed:
+            self._is_closed = True
+            wait(set(self._pending))
+            self._engine.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if os.getpid() != self._pid:
+            return  # a forked child that leaves the block: nothing here is its own
+        if kind is not None:
+            self.cancel()
+        self.close()
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._pid:
+            raise ForkError(
+                f"this client belongs to process {self._pid}, and this is {os.getpid()}: the runtime's threads don't "
+                "survive a fork; make a client in each process, or start processes with the spawn method"
+            )
+
+
+def put(source: Sendable, uri: str, **options: Any) -> Receipt:
+    """Uploads one source with a client of its own.
+
+    Takes the options of Client and of Client.submit.
+
+        receipt = fastput.put("obs.fits", "s3://bucket/2026/obs.fits", profile="observatory")
+    """
+    names = set(Client.__init__.__kwdefaults__ or {})
+    with Client(**{name: value for name, value in options.items() if name in names}) as client:
+        return client.put(source, uri, **{name: value for name, value in options.items() if name not in names})
+
+
+def resolve_uri(source: Sendable, uri: str) -> ObjectUri:
+    """The object that a source goes to: a URI that ends in "/" gets the file's name.
+
+    Raises:
+        UsageError: no S3 URI, or no valid key.
+    """
+    target = ObjectUri.parse(uri)
+    if not target.key or target.key.endswith("/"):
+        if not isinstance(source, (str, os.PathLike)):
+            raise UsageError(f"{uri} ends in no key, and the source has no name to put there")
+        return target.with_key(target.key + os.path.basename(os.fspath(source)))
+    return target.with_key(target.key)
+
+
+class _Connector:
+    """Makes transports. The runtime is imported when the first is needed; all share its threads."""
+
+    def __init__(self) -> None:
+        self._runtime: Any = None
+
+    def __call__(self, endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> Transport:
+        if self._runtime is None:
+            from fastput.transport.crt import CrtRuntime
+
+            self._runtime = CrtRuntime()
+        transport: Transport = self._runtime.transport(endpoint, credentials, tls)
+        return transport
+
+
+def _open(source: Sendable) -> Source:
+    if isinstance(source, (str, os.PathLike)):
+        return FileSource(source)
+    if hasattr(source, "readinto"):
+        return StreamSource(source, name=str(getattr(source, "name", "<stream>")))
+    try:
+        return BufferSource(source)
+    except TypeError:
+        kind = type(source).__name__
+        raise UsageError(f"a {kind} can't be sent: give a path, a binary file, or a contiguous buffer") from None
+
+
+def _bytes(size: int | str) -> int:
+    return parse_size(size) if isinstance(size, str) else size
+
+
+def _checksum(name: str) -> Checksum:
+    try:
+        return Checksum(name)
+    except ValueError:
+        known = ", ".join(checksum.value for checksum in Checksum)
+        raise UsageError(f"there is no checksum {name!r}; there are {known}") from None

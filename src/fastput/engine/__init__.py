@@ -1,0 +1,1 @@
+"""Plans uploads, keeps the window and the memory, retries: one loop."""

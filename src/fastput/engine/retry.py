@@ -1,0 +1,23 @@
+"""When to try a request again: decided purely, from the attempt and a random number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Full jitter: a uniform delay below an exponential bound.
+
+    Source: https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
+    """
+
+    max_attempts: int = 6
+    base_s: float = 0.25
+    cap_s: float = 20.0
+
+    def delay_s(self, attempt: int, uniform: float) -> float | None:
+        """How long to wait after a failed attempt (from 1); None: give up. uniform is random from [0, 1)."""
+        if attempt >= self.max_attempts:
+            return None
+        return uniform * float(min(self.cap_s, self.base_s * 2 ** (attempt - 1)))

@@ -1,0 +1,142 @@
+"""Every error that fastput raises on purpose, and the exit status of each.
+
+    FastputError                    1   anything else that went wrong
+     ├─ UsageError                  2   what was asked for can't be done: URI, option, limit
+     ├─ SourceError                 3   the source can't be read
+     │   ├─ SourceNotFound              no such file
+     │   ├─ SourceUnreadable            no permission, a directory, a device, a pipe that isn't "-"
+     │   ├─ SourceReadError             the disk or the pipe failed while it was read
+     │   └─ SourceChanged           4   the file isn't what it was when the upload began
+     ├─ CredentialsError            5   none, wrong, or expired
+     ├─ StoreError                  6   the store answered with an error
+     │   ├─ NoSuchBucket
+     │   ├─ WrongRegion
+     │   ├─ IntegrityError          7   the store received other bytes than were read, and refused them
+     │   └─ ObjectExists            8   --no-clobber: an object is there already
+     ├─ EndpointError               9   the store can't be reached: name, connection, TLS, time-out
+     ├─ ForkError                   1   a client was used in another process than the one that made it
+     └─ Interrupted               130   cancelled, or Ctrl-C
+
+A subclass without a number has its parent's. Each error says what happened, to which object, and what to do.
+"""
+
+from __future__ import annotations
+
+
+class FastputError(Exception):
+    """The root. All attributes but the message may be None.
+
+    Attributes:
+        bucket, key: the object that the error is about.
+        part: the part number, from 1.
+        request_id: the store's own name for the failed request, for its operators.
+        status: the HTTP status.
+        code: the store's error code, e.g. "NoSuchBucket".
+        upload_id: a multipart upload that is left on the store, if one is.
+    """
+
+    exit_status = 1
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        bucket: str | None = None,
+        key: str | None = None,
+        part: int | None = None,
+        request_id: str | None = None,
+        status: int | None = None,
+        code: str | None = None,
+        upload_id: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.bucket = bucket
+        self.key = key
+        self.part = part
+        self.request_id = request_id
+        self.status = status
+        self.code = code
+        self.upload_id = upload_id
+
+    def __str__(self) -> str:
+        left = f" (multipart upload {self.upload_id} is left on the store)" if self.upload_id else ""
+        return self.message + left
+
+
+class UsageError(FastputError, ValueError):
+    """What was asked for can't be done as it was asked: a URI, an option, a limit of the store."""
+
+    exit_status = 2
+
+
+class SourceError(FastputError):
+    """The source can't be read."""
+
+    exit_status = 3
+
+
+class SourceNotFound(SourceError):
+    """There is no such file."""
+
+
+class SourceUnreadable(SourceError):
+    """The file is there but isn't for us: no permission, a directory, a device."""
+
+
+class SourceReadError(SourceError):
+    """The disk, the file system or the pipe failed while it was read."""
+
+
+class SourceChanged(SourceError):
+    """The file isn't what it was when the upload began; nothing was completed on the store."""
+
+    exit_status = 4
+
+
+class CredentialsError(FastputError):
+    """No credentials, wrong ones, or expired ones."""
+
+    exit_status = 5
+
+
+class StoreError(FastputError):
+    """The store answered with an error that a retry doesn't mend."""
+
+    exit_status = 6
+
+
+class NoSuchBucket(StoreError):
+    """The bucket doesn't exist."""
+
+
+class WrongRegion(StoreError):
+    """The bucket lives in another region than the one that was asked."""
+
+
+class IntegrityError(StoreError):
+    """The store received other bytes than the ones that were read, and refused them."""
+
+    exit_status = 7
+
+
+class ObjectExists(StoreError):
+    """--no-clobber: an object with this key is there already."""
+
+    exit_status = 8
+
+
+class EndpointError(FastputError):
+    """The store can't be reached: name resolution, connection, TLS, time-out."""
+
+    exit_status = 9
+
+
+class ForkError(FastputError):
+    """A client was used in another process than the one that made it."""
+
+
+class Interrupted(FastputError):
+    """The upload was cancelled."""
+
+    exit_status = 130

@@ -1,0 +1,248 @@
+"""The nouns of a transfer: plain values without behaviour that acts."""
+
+from __future__ import annotations
+
+import base64
+import enum
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+from fastput.errors import UsageError
+from fastput.limits import MAX_BUCKET_CHARS, MAX_KEY_BYTES, MAX_TAGS, MAX_USER_METADATA_BYTES, MIN_BUCKET_CHARS
+
+
+class Checksum(enum.Enum):
+    """What protects a body on its way. A CRC64NVME goes into the receipt whatever is chosen here."""
+
+    CRC64NVME = "crc64nvme"
+    CRC32C = "crc32c"
+    MD5 = "md5"
+    NONE = "none"
+
+    @property
+    def header(self) -> str | None:
+        """The request header (or trailer) that carries it."""
+        if self is Checksum.NONE:
+            return None
+        return "content-md5" if self is Checksum.MD5 else f"x-amz-checksum-{self.value}"
+
+    @property
+    def is_crc(self) -> bool:
+        """A CRC of parts combines into the object's, and the store can keep it."""
+        return self in (Checksum.CRC64NVME, Checksum.CRC32C)
+
+
+def encode_crc(value: int, checksum: Checksum) -> str:
+    """Base64 of the big-endian CRC, as S3 writes it in headers: 12 characters for CRC64NVME, 8 for CRC32C."""
+    width_bytes = 8 if checksum is Checksum.CRC64NVME else 4
+    return base64.b64encode(value.to_bytes(width_bytes, "big")).decode()
+
+
+def decode_crc(text: str) -> int:
+    """The inverse of encode_crc."""
+    return int.from_bytes(base64.b64decode(text), "big")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectUri:
+    """s3://bucket/key"""
+
+    bucket: str
+    key: str
+
+    @classmethod
+    def parse(cls, text: str) -> ObjectUri:
+        """Splits "s3://bucket/key"; the key is taken as it stands and may be empty or end in "/".
+
+        Raises:
+            UsageError: not an s3:// URI, or without a bucket.
+        """
+        scheme, separator, rest = text.partition("://")
+        if not separator or scheme.lower() != "s3":
+            raise UsageError(f"{text!r} is not an S3 URI; write s3://bucket/key")
+        bucket, _, key = rest.partition("/")
+        if bucket.startswith("arn:"):
+            # arn:aws:s3:region:account:accesspoint/name/key: the access point's name is part of the "bucket".
+            name, _, key = key.partition("/")
+            return cls(f"{bucket}/{name}", key)
+        if not MIN_BUCKET_CHARS <= len(bucket) <= MAX_BUCKET_CHARS or any(c.isspace() for c in bucket):
+            raise UsageError(f"{text!r} names no bucket; write s3://bucket/key")
+        return cls(bucket, key)
+
+    def with_key(self, key: str) -> ObjectUri:
+        """The same bucket, another key, checked.
+
+        Raises:
+            UsageError: an empty key, or one above 1,024 bytes of UTF-8, or one that isn't UTF-8.
+        """
+        try:
+            length_bytes = len(key.encode())
+        except UnicodeEncodeError:
+            raise UsageError(f"the key {ascii(key)} is not UTF-8; S3 keys are: give a key of your own") from None
+        if not key:
+            raise UsageError(f"s3://{self.bucket}/ needs a key")
+        if length_bytes > MAX_KEY_BYTES:
+            raise UsageError(
+                f"the key {key[:40]!r}... is {length_bytes:,} bytes long; S3 takes {MAX_KEY_BYTES:,}: shorten it",
+                bucket=self.bucket,
+            )
+        return ObjectUri(self.bucket, key)
+
+    def __str__(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where the requests for one bucket go.
+
+    path_prefix is "" for virtual-hosted addressing and "/bucket" for path style.
+    """
+
+    scheme: str
+    host: str
+    port: int
+    path_prefix: str
+    region: str
+
+    @property
+    def is_tls(self) -> bool:
+        return self.scheme == "https"
+
+    @property
+    def authority(self) -> str:
+        """The Host header: the port only where it isn't the scheme's own; IPv6 addresses in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
+
+
+class Credentials(Protocol):
+    """Frozen credentials, as botocore hands them out."""
+
+    access_key: str
+    secret_key: str
+    token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """How the store's certificate is checked. ca_bundle is a PEM file's path; None is the system's store."""
+
+    ca_bundle: str | None = None
+    verify: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectAttributes:
+    """What the user wants the object to carry."""
+
+    content_type: str | None = None
+    storage_class: str | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Checks what every store would refuse.
+
+        Raises:
+            UsageError: metadata above 2 KiB or not header-safe, or more than 10 tags.
+        """
+        size_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in self.metadata.items())
+        if size_bytes > MAX_USER_METADATA_BYTES:
+            raise UsageError(f"the metadata is {size_bytes:,} bytes long; S3 takes {MAX_USER_METADATA_BYTES:,}")
+        for name, value in self.metadata.items():
+            if not name or not name.isascii() or not name.isprintable() or " " in name or ":" in name:
+                raise UsageError(f"the metadata name {name!r} can't stand in an HTTP header")
+            if not value.isascii() or not (value.isprintable() or not value):
+                raise UsageError(f"the metadata value of {name!r} must be printable ASCII: encode it first")
+        if len(self.tags) > MAX_TAGS:
+            raise UsageError(f"{len(self.tags)} tags; S3 takes {MAX_TAGS} on an object")
+
+
+@dataclass(frozen=True, slots=True)
+class SourceStat:
+    """What identifies a file's state. mtime_ns counts from the Unix epoch."""
+
+    device: int
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Bytes [offset, offset + length) of the source under a part number from 1."""
+
+    number: int
+    offset_bytes: int
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmedPart:
+    """A part that the store has answered 200 for."""
+
+    number: int
+    offset_bytes: int
+    length_bytes: int
+    etag: str
+    crc64nvme: int
+    checksum: str | None
+    """The checksum that went with it, as it stood in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One object's state, handed to progress callbacks. size_bytes is None while the length is unknown."""
+
+    uri: str
+    sent_bytes: int
+    size_bytes: int | None
+    parts_confirmed: int
+    parts_in_flight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Proof of one object: what was read, what the store confirmed.
+
+    crc64nvme is base64 of the big-endian CRC64NVME over the whole object, as S3 shows it in
+    x-amz-checksum-crc64nvme. started_at and ended_at are seconds since the Unix epoch.
+    """
+
+    source: str
+    bucket: str
+    key: str
+    version_id: str | None
+    etag: str
+    size_bytes: int
+    crc64nvme: str
+    checksum: str
+    """Which checksum the store was given to check: crc64nvme, crc32c, md5 or none."""
+    parts: tuple[ConfirmedPart, ...]
+    source_stat: SourceStat | None
+    upload_id: str | None
+    started_at: float
+    ended_at: float
+    resent_bytes: int
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def seconds(self) -> float:
+        return self.ended_at - self.started_at
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only; a part's CRC in base64."""
+        document = asdict(self)
+        for part in document["parts"]:
+            part["crc64nvme"] = encode_crc(part["crc64nvme"], Checksum.CRC64NVME)
+        return document
+
+    def to_json(self) -> str:
+        """One line, without a newline."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)

@@ -1,0 +1,146 @@
+"""A store that keeps its objects in a dict and checks what S3 checks. Ships for tests, and needs no network.
+
+Its receive() is the other end of fastput.transport.memory.MemoryTransport.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from fastput.answers import StoreAnswer, to_error
+from fastput.model import (
+    Checksum,
+    ConfirmedPart,
+    Credentials,
+    Endpoint,
+    ObjectAttributes,
+    ObjectUri,
+    TlsOptions,
+    encode_crc,
+)
+from fastput.native.crc import crc32c, crc64nvme
+from fastput.store.base import Completed
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryCredentials:
+    access_key: str = "memory"
+    secret_key: str = "memory"  # noqa: S105
+    token: str | None = None
+
+
+@dataclass
+class _Upload:
+    uri: ObjectUri
+    parts: dict[int, bytes] = field(default_factory=dict)
+
+
+class MemoryStore:
+    """One process's S3. objects maps "s3://bucket/key" to bytes."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.uploads: dict[str, _Upload] = {}
+        self._ids = itertools.count(1)
+        self._lock = threading.Lock()  # guards objects and uploads
+
+    def endpoint(self, uri: ObjectUri) -> Endpoint:
+        return Endpoint("http", "memory", 80, f"/{uri.bucket}", "us-east-1")
+
+    def credentials(self) -> Credentials:
+        return MemoryCredentials()
+
+    def tls(self) -> TlsOptions:
+        return TlsOptions()
+
+    def create(self, uri: ObjectUri, attributes: ObjectAttributes, checksum: Checksum) -> str:
+        with self._lock:
+            upload_id = f"upload-{next(self._ids)}"
+            self.uploads[upload_id] = _Upload(uri)
+            return upload_id
+
+    def complete(
+        self,
+        uri: ObjectUri,
+        upload_id: str,
+        parts: Sequence[ConfirmedPart],
+        size_bytes: int,
+        checksum: Checksum,
+        checksum_value: str | None,
+        no_clobber: bool,
+    ) -> Completed:
+        with self._lock:
+            upload = self.uploads.get(upload_id)
+            if upload is None:
+                raise to_error(StoreAnswer(404, "NoSuchUpload"), uri, "complete")
+            if any(_etag(upload.parts.get(part.number, b"")) != part.etag for part in parts):
+                raise to_error(StoreAnswer(400, "InvalidPart"), uri, "complete")
+            content = b"".join(upload.parts[part.number] for part in parts)
+            crcs = {Checksum.CRC64NVME: crc64nvme, Checksum.CRC32C: crc32c}
+            if checksum in crcs and encode_crc(crcs[checksum](content), checksum) != checksum_value:
+                raise to_error(StoreAnswer(400, "BadDigest"), uri, "complete")
+            if len(content) != size_bytes:
+                raise to_error(StoreAnswer(400, "InvalidRequest", "wrong MpuObjectSize"), uri, "complete")
+            if no_clobber and str(uri) in self.objects:
+                raise to_error(StoreAnswer(412, "PreconditionFailed"), uri, "complete")
+            self.objects[str(uri)] = content
+            del self.uploads[upload_id]
+            return Completed(etag=f'"{upload_id}-{len(parts)}"', version_id=None)
+
+    def abort(self, uri: ObjectUri, upload_id: str) -> None:
+        with self._lock:
+            self.uploads.pop(upload_id, None)
+
+    def exists(self, uri: ObjectUri) -> bool:
+        return str(uri) in self.objects
+
+    def close(self) -> None:
+        pass
+
+    def receive(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        """A PutObject or an UploadPart: (status, headers, body) of the answer."""
+        parts = urlsplit(path)
+        query = parse_qs(parts.query)
+        bucket, _, key = unquote(parts.path.lstrip("/")).partition("/")
+        uri = ObjectUri(bucket, key)
+        content = _decode(body) if body.endswith(b"\r\n\r\n") else body
+        if content is None or not _md5_agrees(headers, content):
+            return 400, {}, b"<Error><Code>BadDigest</Code></Error>"
+        with self._lock:
+            if "uploadId" in query:
+                upload = self.uploads.get(query["uploadId"][0])
+                if upload is None:
+                    return 404, {}, b"<Error><Code>NoSuchUpload</Code></Error>"
+                upload.parts[int(query["partNumber"][0])] = content
+            elif headers.get("if-none-match") == "*" and str(uri) in self.objects:
+                return 412, {}, b"<Error><Code>PreconditionFailed</Code></Error>"
+            else:
+                self.objects[str(uri)] = content
+        return 200, {"etag": _etag(content)}, b""
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
+
+
+def _md5_agrees(headers: dict[str, str], content: bytes) -> bool:
+    wanted = headers.get("content-md5")
+    return wanted is None or base64.b64decode(wanted) == hashlib.md5(content, usedforsecurity=False).digest()
+
+
+def _decode(body: bytes) -> bytes | None:
+    """The data of an aws-chunked body of at most one chunk; None if its checksum doesn't agree."""
+    length, _, rest = body.partition(b"\r\n")
+    size_bytes = int(length, 16)
+    content = rest[:size_bytes]
+    trailer = (rest[size_bytes + 5 :] if size_bytes else rest).partition(b"\r\n")[0]
+    name, _, value = trailer.decode().partition(":")
+    checksum = Checksum(name.removeprefix("x-amz-checksum-"))
+    crc = crc64nvme(content) if checksum is Checksum.CRC64NVME else crc32c(content)
+    return content if encode_crc(crc, checksum) == value else None

@@ -1,0 +1,67 @@
+"""The one protocol between the engine and whatever carries its requests."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from fastput.native.slicer import PartBody
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One PutObject or UploadPart.
+
+    path is percent-encoded and holds the query; headers are without Host, Content-Length and the signature.
+    """
+
+    operation: str
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    body: PartBody
+
+
+class Failure(enum.Enum):
+    """Why a request got no answer."""
+
+    CONNECT = "connect"
+    NAME = "name"
+    TLS = "tls"
+    TIMEOUT = "timeout"
+    CLOSED = "closed"
+    BODY = "body"
+    CREDENTIALS = "credentials"
+    CANCELLED = "cancelled"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer (failure is None and status is set) or the lack of one. Header names are in lower case."""
+
+    status: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    failure: Failure | None = None
+    reason: str = ""
+
+
+class Ticket(Protocol):
+    """A request under way."""
+
+    def cancel(self) -> None:
+        """Ends it soon; its callback is still called, once."""
+
+
+class Transport(Protocol):
+    """Carries requests to one endpoint. send() returns at once.
+
+    on_done is called exactly once, on a thread of the transport: it must only hand the response on.
+    """
+
+    def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket: ...
+
+    def close(self) -> None:
+        """Cancels what is under way, waits for its callbacks, frees threads and connections."""

@@ -1,0 +1,54 @@
+"""Sizes, rates and durations as people write and read them."""
+
+from __future__ import annotations
+
+import re
+
+from fastput.errors import UsageError
+
+_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<prefix>[kmgtp]?)(?P<suffix>i?b?)", re.IGNORECASE)
+_POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
+
+
+def parse_size(text: str) -> int:
+    """Bytes from "8MiB", "2G", "500MB", "1.5TiB" or "4096".
+
+    As in dd and GNU coreutils: a bare letter and the iB form are powers of 1,024, the B form powers of 1,000.
+
+    Raises:
+        UsageError: the text isn't a size, or isn't a whole number of bytes.
+    """
+    match = _SIZE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text!r} is not a size; write it as 8MiB, 2G or 500MB")
+    base = 1000 if match["prefix"] and match["suffix"].lower() == "b" else 1024
+    size_bytes = float(match["number"]) * base ** _POWER[match["prefix"].lower()]
+    if size_bytes != int(size_bytes):
+        raise UsageError(f"{text!r} is not a whole number of bytes")
+    return int(size_bytes)
+
+
+def format_size(size_bytes: float) -> str:
+    """ "8.0 MiB", with three significant digits at most."""
+    value = float(size_bytes)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if abs(value) < 1024 or unit == "TiB":
+            break
+        value /= 1024
+    return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+
+
+def format_goodput(bytes_per_s: float) -> str:
+    """ "1,234.5 MB/s": goodput in decimal megabytes a second, the unit of links and disks."""
+    return f"{bytes_per_s / 1e6:,.1f} MB/s"
+
+
+def format_duration(duration_s: float) -> str:
+    """ "3.2 s", "4m05s" or "2h03m"."""
+    if duration_s < 60:
+        return f"{duration_s:.1f} s"
+    minutes, seconds = divmod(round(duration_s), 60)
+    if minutes < 60:
+        return f"{minutes}m{seconds:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m"
