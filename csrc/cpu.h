@@ -2,12 +2,13 @@
  *
  * The two questions are apart on purpose: FP_HAVE_* macros say which kernels are compiled at
  * all (so that an old compiler still builds the portable ones), fp_cpu_features() says which
- * of them may be called.
+ * of them may be called.  FP_PORTABLE_ONLY leaves all but the portable ones out.
  */
 #ifndef FP_CPU_H
 #define FP_CPU_H
 
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__)) &&                     \
+    !defined(FP_PORTABLE_ONLY)
 #define FP_HAVE_X86 1
 #endif
 
@@ -19,6 +20,7 @@
 
 /* Before version 16 clang hides these intrinsics unless the whole file is built for them. */
 #if defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ &&                    \
+    !defined(FP_PORTABLE_ONLY) &&                    \
     ((defined(__ARM_FEATURE_CRC32) && defined(__ARM_FEATURE_CRYPTO)) ||                     \
      (defined(__clang__) && __clang_major__ >= 16) ||                                       \
      (defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 8))

@@ -15,6 +15,10 @@
  *
  * Folding (crc_fold.h) leaves 16 bytes with the same CRC, which two more CRC32 instructions
  * from state zero reduce: the state itself was added to the first bytes of the message.
+ *
+ * On x86 the multiplier and the unit of the CRC32 instruction are different ones, so a long
+ * message is done by both at once: in each stretch of it the first part is folded, and three
+ * streams over the rest advance within the same loop.
  */
 #include "crc32c.h"
 
@@ -24,7 +28,7 @@
 
 #include <string.h>
 
-enum { LONG_STREAM_BYTES = 8192, SHORT_STREAM_BYTES = 256 };
+enum { LONG_STREAM_BYTES = 4096, SHORT_STREAM_BYTES = 256 };
 
 /* part[i][b] is the state with byte i = b and zeros elsewhere, moved over one stream. */
 struct move_table {
@@ -182,20 +186,62 @@ static const uint64_t fold_factors[][2] = {FP_CRC32C_FOLD_16,  FP_CRC32C_FOLD_32
 /* Below this many bytes the chain of CRC32 instructions is done sooner than a fold. */
 enum { FOLD_MIN_BYTES = 128 };
 
-#define DEFINE_KERNEL(variant, target, fold)                                                \
+/* What each stream advances by while eight vectors are folded.  The narrow vectors are folded
+ * more slowly than the streams advance; the wide ones leave little room beside them. */
+#define BESIDE_BYTES(vec_bytes) ((vec_bytes) == 64 ? 32 : 64)
+
+/* What is folded until the streams are done; the first eight vectors are only loaded. */
+#define FOLDED_BYTES(vec_bytes)                                                             \
+    ((LONG_STREAM_BYTES / BESIDE_BYTES(vec_bytes) + 1) * 8 * (vec_bytes))
+
+/* The three streams that are done beside folding; they lie one after the other. */
+struct streams {
+    const uint8_t *p;
+    uint32_t state[3];
+};
+
+VEC_FN(TARGET_CRC32) void advance_streams(struct streams *streams, size_t bytes)
+{
+    for (size_t i = 0; i < bytes; i += 8, streams->p += 8)
+        for (size_t s = 0; s < 3; s++)
+            streams->state[s] =
+                step8(streams->state[s], load64(streams->p + s * LONG_STREAM_BYTES));
+}
+
+#define FOLD_PARAMETER , struct streams *streams_or_null
+#define FOLD_MEANWHILE                                                                      \
+    if (streams_or_null != NULL)                                                            \
+        advance_streams(streams_or_null, BESIDE_BYTES(FOLD_VEC_BYTES));
+
+VEC_FN(TARGET_V128) uint32_t reduce(v128 lane)
+{
+    return step8(step8(0, v128_get_low(lane)), v128_get_high(lane));
+}
+
+#define DEFINE_KERNEL(variant, target, fold, vec_bytes)                                     \
     target uint32_t fp_crc32c_##variant(uint32_t crc, const void *data, size_t n)           \
     {                                                                                       \
+        const size_t folded_bytes = FOLDED_BYTES(vec_bytes);                                \
+        const size_t stretch_bytes = folded_bytes + 3 * LONG_STREAM_BYTES;                  \
+        const uint8_t *p = data;                                                            \
+        uint32_t state = ~crc;                                                              \
+                                                                                            \
+        for (; n >= stretch_bytes; p += stretch_bytes, n -= stretch_bytes) {                \
+            struct streams streams = {p + folded_bytes, {0, 0, 0}};                         \
+            state = reduce(fold(state, p, folded_bytes, fold_factors, &streams));           \
+            for (size_t s = 0; s < 3; s++)                                                  \
+                state = move(state, &over_long) ^ streams.state[s];                         \
+        }                                                                                   \
         if (n < FOLD_MIN_BYTES)                                                             \
-            return ~update_serial(~crc, data, n);                                           \
-        const v128 lane = fold(~crc, data, n, fold_factors);                                \
-        return ~step8(step8(0, v128_get_low(lane)), v128_get_high(lane));                   \
+            return ~update_serial(state, p, n);                                             \
+        return ~reduce(fold(state, p, n, fold_factors, NULL));                              \
     }
 
 #define FOLD_VEC v128
 #define FOLD_VEC_BYTES 16
 #define FOLD_TARGET TARGET_V128
 #include "crc_fold.h"
-DEFINE_KERNEL(pclmul, TARGET_V128, fold_v128)
+DEFINE_KERNEL(pclmul, TARGET_V128, fold_v128, 16)
 
 #endif
 
@@ -205,12 +251,12 @@ DEFINE_KERNEL(pclmul, TARGET_V128, fold_v128)
 #define FOLD_VEC_BYTES 32
 #define FOLD_TARGET TARGET_V256
 #include "crc_fold.h"
-DEFINE_KERNEL(vpclmul, TARGET_V256, fold_v256)
+DEFINE_KERNEL(vpclmul, TARGET_V256, fold_v256, 32)
 
 #define FOLD_VEC v512
 #define FOLD_VEC_BYTES 64
 #define FOLD_TARGET TARGET_V512
 #include "crc_fold.h"
-DEFINE_KERNEL(vpclmul512, TARGET_V512, fold_v512)
+DEFINE_KERNEL(vpclmul512, TARGET_V512, fold_v512, 64)
 
 #endif

@@ -2,7 +2,9 @@
  *
  * Include it once for each vector width, with FOLD_VEC defined as v128, v256 or v512,
  * FOLD_VEC_BYTES as 16, 32 or 64 and FOLD_TARGET as the attribute of the instruction set; it
- * defines `v128 fold_<FOLD_VEC>(state, p, n, k)` and undefines the three.
+ * defines `v128 fold_<FOLD_VEC>(state, p, n, k)` and undefines the three.  FOLD_PARAMETER and
+ * FOLD_MEANWHILE, where defined, are one more parameter and a statement for every turn of the
+ * main loop: work that needs other execution units.
  *
  * The mathematics.  A message is a polynomial M over GF(2), its first bit the highest power
  * of x; the state of a CRC of degree d over it is M * x^d mod P, where the starting state has
@@ -24,7 +26,8 @@
  *
  * Eight vectors are folded side by side by eight times their size, to hide the latency of
  * the multiplication; a tree of folds by 4, 2 and 1 vector sizes makes one of them, and the
- * lanes of that are folded together in the same way.
+ * lanes of that are folded together in the same way.  The loop is then bound by the
+ * multiplier, two products for each lane: asking for data ahead of time gains nothing.
  *
  * The last 1 to 15 bytes: the 16 bytes so far and the n remaining are 16 + n bytes, cut into
  * the first n (folded by 16 bytes, with zeros in front) and the last 16.  Both are byte
@@ -38,14 +41,15 @@
 /* k[i] holds the factors for folding by 16 * 2^i bytes. */
 #define FOLD_FACTORS(vectors)                                                               \
     FOLD_OP(factors)(k[__builtin_ctz((unsigned)(vectors) * FOLD_VEC_BYTES) - 4])
-/* How far ahead the loop asks for data: across the page ends where hardware stops. */
-#ifndef FOLD_PREFETCH_BYTES
-#define FOLD_PREFETCH_BYTES 0
+#ifndef FOLD_PARAMETER
+#define FOLD_PARAMETER
+#define FOLD_MEANWHILE
 #endif
 
 /* n is at least 16.  The state is in the low d bits of its argument. */
-FOLD_TARGET static inline v128 FOLD_CAT(fold, FOLD_VEC)(uint64_t state, const uint8_t *p,
-                                                       size_t n, const uint64_t k[][2])
+VEC_FN(FOLD_TARGET)
+v128 FOLD_CAT(fold, FOLD_VEC)(uint64_t state, const uint8_t *p, size_t n,
+                              const uint64_t k[][2] FOLD_PARAMETER)
 {
     v128 lane;
 
@@ -67,10 +71,6 @@ FOLD_TARGET static inline v128 FOLD_CAT(fold, FOLD_VEC)(uint64_t state, const ui
             p += 8 * FOLD_VEC_BYTES;
             n -= 8 * FOLD_VEC_BYTES;
             while (n >= 8 * FOLD_VEC_BYTES) {
-#if FOLD_PREFETCH_BYTES
-                for (unsigned line = 0; line < 8 * FOLD_VEC_BYTES; line += 64)
-                    __builtin_prefetch((const void *)((uintptr_t)p + FOLD_PREFETCH_BYTES + line));
-#endif
                 a0 = FOLD_OP(fold)(a0, k8, FOLD_OP(load)(p));
                 a1 = FOLD_OP(fold)(a1, k8, FOLD_OP(load)(p + 1 * FOLD_VEC_BYTES));
                 a2 = FOLD_OP(fold)(a2, k8, FOLD_OP(load)(p + 2 * FOLD_VEC_BYTES));
@@ -79,6 +79,7 @@ FOLD_TARGET static inline v128 FOLD_CAT(fold, FOLD_VEC)(uint64_t state, const ui
                 a5 = FOLD_OP(fold)(a5, k8, FOLD_OP(load)(p + 5 * FOLD_VEC_BYTES));
                 a6 = FOLD_OP(fold)(a6, k8, FOLD_OP(load)(p + 6 * FOLD_VEC_BYTES));
                 a7 = FOLD_OP(fold)(a7, k8, FOLD_OP(load)(p + 7 * FOLD_VEC_BYTES));
+                FOLD_MEANWHILE
                 p += 8 * FOLD_VEC_BYTES;
                 n -= 8 * FOLD_VEC_BYTES;
             }

@@ -1,4 +1,4 @@
-"""Compile the sink on demand."""
+"""Compile the C programs of the benchmarks on demand."""
 
 from __future__ import annotations
 
@@ -10,25 +10,29 @@ from pathlib import Path
 SOURCE_DIR = Path(__file__).resolve().parent
 BUILD_DIR = SOURCE_DIR.parents[1] / "build" / "bench"
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-pthread")
+PROGRAMS = {
+    "sink": ("sink.c", "s3.c", "http.c"),
+    "timed": ("timed.c",),
+}
 
 
-def build(build_dir: Path = BUILD_DIR) -> Path:
-    """Path of the sink's executable, compiled again only if a source is newer."""
-    program = build_dir / "sink"
-    inputs = [path for path in SOURCE_DIR.iterdir() if path.suffix in {".c", ".h"}]
-    if program.exists() and program.stat().st_mtime >= max(p.stat().st_mtime for p in inputs):
+def build(name: str, build_dir: Path = BUILD_DIR) -> Path:
+    """Path of a program, compiled again only if a source is newer."""
+    program = build_dir / name
+    newest = max(p.stat().st_mtime for p in SOURCE_DIR.iterdir() if p.suffix in {".c", ".h"})
+    if program.exists() and program.stat().st_mtime >= newest:
         return program
-    compiler = next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
+    compiler = next((path for path in map(shutil.which, ("cc", "gcc", "clang")) if path), None)
     if compiler is None:
-        raise RuntimeError("the sink needs a C compiler: install gcc or clang")
+        raise RuntimeError("the benchmarks need a C compiler: install gcc or clang")
     build_dir.mkdir(parents=True, exist_ok=True)
     # A name of its own, then a rename: two builds at once do not disturb each other.
-    fresh = build_dir / f"sink.{os.getpid()}"
-    sources = sorted(str(path) for path in inputs if path.suffix == ".c")
+    fresh = build_dir / f"{name}.{os.getpid()}"
+    sources = [str(SOURCE_DIR / source) for source in PROGRAMS[name]]
     subprocess.run([compiler, *FLAGS, "-o", str(fresh), *sources], check=True)
-    fresh.replace(program)
-    return program
+    return fresh.replace(program)
 
 
 if __name__ == "__main__":
-    print(build())
+    for each in PROGRAMS:
+        print(build(each))

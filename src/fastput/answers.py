@@ -43,8 +43,11 @@ _CREDENTIALS = {
 }
 _INTEGRITY = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch", "InvalidPart"}
 _REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
-_RETRYABLE = {"RequestTimeout", "SlowDown", "ServiceUnavailable", "InternalError", "Throttling", "BadDigest",
-              "XAmzContentChecksumMismatch", "IncompleteBody", "OperationAborted", "ReducedRedundancyLostObject"}  # fmt: skip
+_RETRYABLE = {
+    *("RequestTimeout", "SlowDown", "ServiceUnavailable", "InternalError", "Throttling", "OperationAborted"),
+    # The bytes are read and sent again.
+    *("BadDigest", "XAmzContentChecksumMismatch", "IncompleteBody"),
+}
 _RETRYABLE_STATUSES = {408, 429, 500, 502, 503, 504}
 
 
@@ -95,7 +98,9 @@ def to_error(answer: StoreAnswer, uri: ObjectUri, action: str, part: int | None 
         error_class = ObjectExists
         text = f"{uri}: an object is there already, and --no-clobber was given"
     elif answer.status == 403:
-        text = f"{uri}: could not {action}: access denied ({said}): check the bucket's policy and the credentials' rights"
+        text = (
+            f"{uri}: could not {action}: access denied ({said}): check the bucket's policy and the credentials' rights"
+        )
     elif answer.code in ("InvalidBucketName", "KeyTooLongError", "EntityTooLarge", "InvalidStorageClass"):
         error_class = UsageError
     elif answer.status in _RETRYABLE_STATUSES:

@@ -10,7 +10,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from fastput.errors import UsageError
-from fastput.limits import MAX_BUCKET_CHARS, MAX_KEY_BYTES, MAX_TAGS, MAX_USER_METADATA_BYTES, MIN_BUCKET_CHARS
+from fastput.limits import (
+    MAX_BUCKET_CHARS,
+    MAX_KEY_BYTES,
+    MAX_TAGS,
+    MAX_USER_METADATA_BYTES,
+    MIN_BUCKET_CHARS,
+)
 
 
 class Checksum(enum.Enum):
@@ -80,7 +86,7 @@ class ObjectUri:
         try:
             length_bytes = len(key.encode())
         except UnicodeEncodeError:
-            raise UsageError(f"the key {ascii(key)} is not UTF-8; S3 keys are: give a key of your own") from None
+            raise UsageError(f"the key {key!a} is not UTF-8; S3 keys are: give a key of your own") from None
         if not key:
             raise UsageError(f"s3://{self.bucket}/ needs a key")
         if length_bytes > MAX_KEY_BYTES:
@@ -121,9 +127,14 @@ class Endpoint:
 class Credentials(Protocol):
     """Frozen credentials, as botocore hands them out."""
 
-    access_key: str
-    secret_key: str
-    token: str | None
+    @property
+    def access_key(self) -> str: ...
+
+    @property
+    def secret_key(self) -> str: ...
+
+    @property
+    def token(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)

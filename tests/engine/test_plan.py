@@ -41,7 +41,11 @@ def check_parts(parts: list[Part], size_bytes: int) -> None:
 sizes = st.one_of(
     st.integers(0, 64 * MIB),
     st.integers(0, 10_000 * 5 * GIB),
-    st.builds(lambda n, d: max(0, n + d), st.sampled_from([5 * MIB, 8 * MIB, 16 * MIB, 80_000 * MIB]), st.integers(-2, 2)),
+    st.builds(
+        lambda border, more: max(0, border + more),
+        st.sampled_from([5 * MIB, 8 * MIB, 16 * MIB, 80_000 * MIB]),
+        st.integers(-2, 2),
+    ),
 )
 
 
@@ -85,7 +89,7 @@ def test_a_stream_of_48_tib_fits_its_part_numbers(first_bytes: int | None) -> No
         part = next_part(plan, number, offset_bytes)
         assert part is not None
         assert 5 * MIB <= part.length_bytes <= 5 * GIB
-        assert part.length_bytes <= max(first_bytes or 8 * MIB, offset_bytes // 20 + MIB), "grows no faster than it must"
+        assert part.length_bytes <= max(first_bytes or 8 * MIB, offset_bytes // 20 + MIB), "grows too fast"
         offset_bytes += part.length_bytes
     assert offset_bytes >= 48 * TIB
     with pytest.raises(UsageError, match="the stream is longer"):
@@ -96,8 +100,7 @@ def test_a_stream_of_48_tib_fits_its_part_numbers(first_bytes: int | None) -> No
 def test_no_part_is_larger_than_the_memory(size_bytes: int, memory_bytes: int, copies: int) -> None:
     try:
         plan = make_plan(size_bytes, Settings(), memory_bytes, copies)
-    except UsageError as error:
-        assert "--memory" in str(error)
+    except UsageError:
         assert size_bytes > 10_000 * (memory_bytes // copies - MIB) or memory_bytes < copies * 5 * MIB
         return
     largest_bytes = next_part(plan, 1, 0).length_bytes if plan.is_multipart else plan.size_bytes  # type: ignore[union-attr]

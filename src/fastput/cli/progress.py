@@ -22,9 +22,9 @@ _NOW_S = 3.0
 
 
 class Display(Protocol):
-    """interval_s: how often update() wants to be called; None: never."""
-
-    interval_s: float | None
+    @property
+    def interval_s(self) -> float | None:
+        """How often update() wants to be called; None: never."""
 
     def update(self) -> None: ...
 
@@ -64,7 +64,8 @@ class Meter:
         since_s, since_bytes = self._samples[0]
         now_goodput = (self.sent_bytes - since_bytes) / max(now_s - since_s, 1e-3)
         mean_goodput = self.sent_bytes / max(now_s - self._started_s, 1e-3)
-        text = f"{format_goodput(now_goodput)} now, {format_goodput(mean_goodput)} mean, {snapshot.in_flight} parts in flight"
+        text = f"{format_goodput(now_goodput)} now, {format_goodput(mean_goodput)} mean"
+        text += f", {snapshot.in_flight} parts in flight"
         if self.total_bytes and mean_goodput > 0:
             left_s = (self.total_bytes - self.sent_bytes) / (now_goodput or mean_goodput)
             text += f", {format_duration(max(left_s, 0.0))} left"

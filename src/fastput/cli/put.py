@@ -24,7 +24,7 @@ from fastput.units import parse_size
 STDIN = "-"
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]
     """A size as people write it."""
 
     name = "size"
@@ -38,14 +38,12 @@ class Size(click.ParamType):
             self.fail(str(error), parameter, context)
 
 
-class Pairs(click.ParamType):
+class Pairs(click.ParamType):  # type: ignore[type-arg]
     """key=value[,key=value...], as aws s3 takes --metadata."""
 
     name = "key=value"
 
-    def convert(
-        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
-    ) -> dict[str, str]:
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> dict[str, str]:
         pairs = [pair.partition("=") for pair in value.split(",")]
         if any(not key or not separator for key, separator, _ in pairs):
             self.fail(f"{value!r} is not key=value", parameter, context)
@@ -210,10 +208,7 @@ def _check_sources(sources: tuple[str, ...], uri: str) -> None:
             raise UsageError(f"{len(sources)} files need a prefix: end {uri} with a /")
     keys: dict[str, str] = {}
     for source in sources:
-        if source == STDIN:
-            target = str(resolve_uri(sys.stdin.buffer, uri))
-        else:
-            target = str(resolve_uri(source, uri))
+        target = str(resolve_uri(sys.stdin.buffer if source == STDIN else source, uri))
         if target in keys:
             raise UsageError(f"{keys[target]} and {source} would both become {target}")
         keys[target] = source
@@ -237,7 +232,9 @@ def _open_receipts(path: str | None) -> BinaryIO | None:
 def _total_bytes(sources: tuple[str, ...]) -> int | None:
     """For the display; None when it can't be known."""
     try:
-        return sum(Path(source).stat().st_size for source in sources if source != STDIN) if STDIN not in sources else None
+        return (
+            sum(Path(source).stat().st_size for source in sources if source != STDIN) if STDIN not in sources else None
+        )
     except OSError:
         return None
 

@@ -63,9 +63,7 @@ class TextReporter:
             how = f"parts from {format_size(part_bytes)}, growing"
         self._line(f"would send {source} ({size}) to {uri} in {how}")
 
-    def summary(
-        self, planned: int, receipts: Sequence[Receipt], skipped: int, failed: int, resent_bytes: int
-    ) -> None:
+    def summary(self, planned: int, receipts: Sequence[Receipt], skipped: int, failed: int, resent_bytes: int) -> None:
         duration_s = time.monotonic() - self._started_at
         size_bytes = sum(receipt.size_bytes for receipt in receipts)
         text = f"{len(receipts)} of {planned} sent, {skipped} skipped, {failed} failed: {format_size(size_bytes)}"
@@ -96,9 +94,7 @@ class JsonReporter:
         self._line({"event": "planned", "source": source, "uri": uri, "size_bytes": size_bytes, "parts": parts,
                     "part_bytes": part_bytes})  # fmt: skip
 
-    def summary(
-        self, planned: int, receipts: Sequence[Receipt], skipped: int, failed: int, resent_bytes: int
-    ) -> None:
+    def summary(self, planned: int, receipts: Sequence[Receipt], skipped: int, failed: int, resent_bytes: int) -> None:
         duration_s = time.monotonic() - self._started_at
         size_bytes = sum(receipt.size_bytes for receipt in receipts)
         self._line(

@@ -6,14 +6,23 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from fastput.client.memory import default_memory_bytes
 from fastput.engine.engine import Engine, Snapshot
 from fastput.engine.job import Job
 from fastput.errors import ForkError, UsageError
 from fastput.limits import MIB
-from fastput.model import Checksum, Credentials, Endpoint, ObjectAttributes, ObjectUri, Progress, Receipt, TlsOptions
+from fastput.model import (
+    Checksum,
+    Credentials,
+    Endpoint,
+    ObjectAttributes,
+    ObjectUri,
+    Progress,
+    Receipt,
+    TlsOptions,
+)
 from fastput.source import BufferSource, FileSource, Source, StreamSource
 from fastput.store import StoreOptions
 from fastput.store.s3 import S3Store
@@ -217,9 +226,9 @@ def _open(source: Sendable) -> Source:
     if isinstance(source, (str, os.PathLike)):
         return FileSource(source)
     if hasattr(source, "readinto"):
-        return StreamSource(source, name=str(getattr(source, "name", "<stream>")))
+        return StreamSource(cast("BinaryIO", source), name=str(getattr(source, "name", "<stream>")))
     try:
-        return BufferSource(source)
+        return BufferSource(cast("Buffer", source))
     except TypeError:
         kind = type(source).__name__
         raise UsageError(f"a {kind} can't be sent: give a path, a binary file, or a contiguous buffer") from None

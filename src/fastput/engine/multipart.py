@@ -33,9 +33,12 @@ class State(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What goes with CompleteMultipartUpload: parts 1..N once each, in order, without a hole."""
+    """What goes with CompleteMultipartUpload: parts 1..N once each, in order, without a hole.
 
-    upload_id: str
+    upload_id is None where one PutObject has made the object already.
+    """
+
+    upload_id: str | None
     parts: tuple[ConfirmedPart, ...]
     size_bytes: int
     crc64nvme: int
@@ -67,8 +70,8 @@ class MultipartUpload:
     def confirmed_count(self) -> int:
         return len(self._confirmed)
 
-    def created(self, upload_id: str) -> None:
-        """CreateMultipartUpload was answered."""
+    def created(self, upload_id: str | None) -> None:
+        """CreateMultipartUpload was answered; None: the object is one PutObject, its only part."""
         self._expect(State.CREATING)
         self._upload_id = upload_id
         self._state = State.SENDING
@@ -148,7 +151,7 @@ class MultipartUpload:
     def complete(self) -> Completion:
         """All parts are confirmed: what to complete the upload with."""
         self._expect(State.SENDING)
-        if not self.is_whole or self._upload_id is None:
+        if not self.is_whole:
             raise ProtocolError("parts are missing")
         parts = tuple(self._confirmed[number] for number in sorted(self._confirmed))
         size_bytes, crc64nvme = 0, 0
@@ -157,6 +160,8 @@ class MultipartUpload:
                 raise ProtocolError(f"part {number} is missing or out of place")
             size_bytes += part.length_bytes
             crc64nvme = crc64nvme_combine(crc64nvme, part.crc64nvme, part.length_bytes)
+        if self._upload_id is None and len(parts) != 1:
+            raise ProtocolError(f"{len(parts)} parts of one PutObject")
         if size_bytes != self._offset_bytes:
             raise ProtocolError(f"{size_bytes} bytes confirmed of {self._offset_bytes}")
         self._state = State.COMPLETING

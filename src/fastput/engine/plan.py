@@ -97,6 +97,8 @@ def next_part(plan: Plan, number: int, offset_bytes: int, wanted_bytes: int | No
         grown_bytes = _round_up(offset_bytes // STREAM_GROWTH, MIB)
         return Part(number, offset_bytes, min(max(wanted_bytes, grown_bytes), plan.max_part_bytes))
     left_bytes = plan.size_bytes - offset_bytes
+    if not plan.is_multipart:
+        return Part(1, 0, plan.size_bytes) if number == 1 else None  # which may be empty
     if left_bytes <= 0:
         return None
     needed_bytes = _divide_up(left_bytes, limits.max_parts - number + 1)

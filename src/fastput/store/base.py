@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from fastput.model import Checksum, ConfirmedPart, Credentials, Endpoint, ObjectAttributes, ObjectUri, TlsOptions
+from fastput.model import (
+    Checksum,
+    ConfirmedPart,
+    Credentials,
+    Endpoint,
+    ObjectAttributes,
+    ObjectUri,
+    TlsOptions,
+)
 
 
 @dataclass(frozen=True, slots=True)

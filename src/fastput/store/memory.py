@@ -31,7 +31,7 @@ from fastput.store.base import Completed
 @dataclass(frozen=True, slots=True)
 class MemoryCredentials:
     access_key: str = "memory"
-    secret_key: str = "memory"  # noqa: S105
+    secret_key: str = "memory"
     token: str | None = None
 
 

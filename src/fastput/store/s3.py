@@ -15,7 +15,15 @@ from urllib.parse import urlsplit
 
 from fastput.answers import StoreAnswer, to_error, unreachable
 from fastput.errors import CredentialsError, EndpointError, FastputError, StoreError, UsageError
-from fastput.model import Checksum, ConfirmedPart, Credentials, Endpoint, ObjectAttributes, ObjectUri, TlsOptions
+from fastput.model import (
+    Checksum,
+    ConfirmedPart,
+    Credentials,
+    Endpoint,
+    ObjectAttributes,
+    ObjectUri,
+    TlsOptions,
+)
 from fastput.store.base import Completed, StoreOptions
 from fastput.version import __version__
 
@@ -44,8 +52,9 @@ class S3Store:
         def take(request: Any, **kwargs: Any) -> Any:
             found.append((request.url, request.headers.get("Authorization", "")))
             from botocore.awsrequest import AWSResponse
+            from botocore.compat import HTTPHeaders
 
-            return AWSResponse(request.url, 200, {}, _EmptyBody())
+            return AWSResponse(request.url, 200, HTTPHeaders(), _EmptyBody())
 
         def resolve() -> None:
             client = self._client()
@@ -137,9 +146,7 @@ class S3Store:
 
     def exists(self, uri: ObjectUri) -> bool:
         try:
-            self._call(
-                uri, "look at it", lambda: self._client().head_object(Bucket=uri.bucket, Key=uri.key)
-            )
+            self._call(uri, "look at it", lambda: self._client().head_object(Bucket=uri.bucket, Key=uri.key))
         except StoreError as error:
             if error.status == 404:
                 return False
@@ -227,11 +234,18 @@ def _no_credentials() -> CredentialsError:
     )
 
 
+def _innermost(error: BaseException) -> str:
+    """What the operating system said: urllib3 and botocore wrap it in three layers of their own."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
 def _translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
     from botocore import exceptions
 
     if isinstance(error, exceptions.ClientError):
-        said = error.response.get("Error", {})
+        said: dict[str, Any] = dict(error.response.get("Error", {}))
         metadata = error.response.get("ResponseMetadata", {})
         headers = metadata.get("HTTPHeaders", {})
         status = int(metadata.get("HTTPStatusCode", 0))
@@ -251,10 +265,11 @@ def _translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
              "SSOTokenLoadError", "LoginError", "RefreshWithMFAUnsupportedError")  # fmt: skip
     if isinstance(error, tuple(cls for name in names if (cls := getattr(exceptions, name, None)))):
         return CredentialsError(f"no credentials: {error}")
-    if isinstance(error, exceptions.SSLError):
-        return unreachable(uri, str(error.kwargs.get("endpoint_url")), f"TLS failed: {error.kwargs.get('error')}")
-    if isinstance(error, exceptions.HTTPClientError):
-        return unreachable(uri, str(error.kwargs.get("endpoint_url", "the endpoint")), str(error))
+    if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
+        url = urlsplit(str(error.kwargs.get("endpoint_url", "")))
+        endpoint = f"{url.scheme}://{url.netloc}" if url.netloc else "the endpoint"
+        kind = "TLS failed: " if isinstance(error, exceptions.SSLError) else ""
+        return unreachable(uri, endpoint, f"{kind}{_innermost(error)}")
     if isinstance(error, (exceptions.BotoCoreError, ValueError)):
         return UsageError(f"{uri}: could not {action}: {error}", bucket=uri.bucket, key=uri.key)
     return FastputError(f"{uri}: could not {action}: {type(error).__name__}: {error}", bucket=uri.bucket, key=uri.key)

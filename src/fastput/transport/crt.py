@@ -46,9 +46,7 @@ class CrtRuntime:
         self._loops = io.EventLoopGroup(self._threads)
         self._bootstrap = io.ClientBootstrap(self._loops, io.DefaultHostResolver(self._loops))
 
-    def transport(
-        self, endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions
-    ) -> CrtTransport:
+    def transport(self, endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> CrtTransport:
         """A transport to one host and port: the runtime tells endpoints of one S3 client apart by host only."""
         return CrtTransport(self._bootstrap, endpoint, credentials, tls)
 

@@ -31,7 +31,8 @@ class FaultyTransport:
 
     def __init__(self, inner: Transport, faults: Iterable[Fault]) -> None:
         self._inner = inner
-        self._left = [[fault, fault.times] for fault in faults]
+        self._faults = list(faults)
+        self._left = [fault.times for fault in self._faults]
         self._lock = threading.Lock()  # guards _left
 
     def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
@@ -54,10 +55,9 @@ class FaultyTransport:
         match = re.search(r"[?&]partNumber=(\d+)", request.path)
         part = int(match[1]) if match else None
         with self._lock:
-            for entry in self._left:
-                fault, times = entry
-                if times > 0 and fault.part in (None, part):
-                    entry[1] -= 1
+            for place, fault in enumerate(self._faults):
+                if self._left[place] > 0 and fault.part in (None, part):
+                    self._left[place] -= 1
                     return fault
         return None
 
