@@ -20,7 +20,7 @@
 
 /* Before version 16 clang hides these intrinsics unless the whole file is built for them. */
 #if defined(__aarch64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ &&                    \
-    !defined(FP_PORTABLE_ONLY) &&                    \
+    !defined(FP_PORTABLE_ONLY) &&                                                           \
     ((defined(__ARM_FEATURE_CRC32) && defined(__ARM_FEATURE_CRYPTO)) ||                     \
      (defined(__clang__) && __clang_major__ >= 16) ||                                       \
      (defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 8))

@@ -11,7 +11,7 @@ SOURCE_DIR = Path(__file__).resolve().parent
 BUILD_DIR = SOURCE_DIR.parents[1] / "build" / "bench"
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-pthread")
 PROGRAMS = {
-    "sink": ("sink.c", "s3.c", "http.c"),
+    "sink": ("sink.c", "connection.c", "stats.c", "s3.c", "http.c"),
     "timed": ("timed.c",),
 }
 

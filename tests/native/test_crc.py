@@ -244,6 +244,14 @@ def test_refuses_unknown_variants(checksum: Checksum, name: str) -> None:
         checksum.update_with(name, b"")
 
 
+@each_checksum
+def test_refuses_names_that_are_no_text(checksum: Checksum) -> None:
+    with pytest.raises(UnicodeEncodeError):
+        checksum.update_with("\udc80", b"")
+    with pytest.raises(TypeError):
+        checksum.update_with(None, b"")
+
+
 def test_sse42_has_no_crc64nvme() -> None:
     with pytest.raises(ValueError, match="sse42"):
         crc.crc64nvme_with("sse42", b"")

@@ -103,7 +103,7 @@ def crc32c_combine(uint32_t crc_a, uint32_t crc_b, uint64_t len_b, /):
     return fp_crc32c_combine(crc_a, crc_b, len_b)
 
 
-cdef const fp_crc_variant *find_variant(str name) noexcept:
+cdef const fp_crc_variant *find_variant(str name) except? NULL:
     """Return the variant of that name if it runs here, else NULL."""
     cdef Py_ssize_t i
     cdef bytes wanted = name.encode()
