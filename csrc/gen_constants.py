@@ -128,9 +128,7 @@ def header() -> str:
         ]
         for n_bytes in FOLD_BYTES:
             low, high = fold_pair(n_bytes, crc)
-            out.append(
-                f"#define FP_{crc.name}_FOLD_{n_bytes} {{0x{low:016x}u, 0x{high:016x}u}}"
-            )
+            out.append(f"#define FP_{crc.name}_FOLD_{n_bytes} {{0x{low:016x}u, 0x{high:016x}u}}")
         out += [
             "",
             "/* x^(8 * 2^k) mod P for k = 0..63, in the CRC's own reflected form. */",

@@ -212,19 +212,31 @@ enum s3_kind s3_classify(const struct head *head)
 #undef HAS
 }
 
+/* What every answer begins with. */
+static size_t begin(char *out, const char *status)
+{
+    static atomic_ulong request_id;
+    return (size_t)snprintf(out, ANSWER_BYTES,
+                            "HTTP/1.1 %s\r\nServer: sink\r\nx-amz-request-id: %016lX\r\n", status,
+                            atomic_fetch_add(&request_id, 1) + 1);
+}
+
 size_t s3_respond(char *out, const char *status, const char *headers, const char *type,
                   const char *body)
 {
-    static atomic_ulong request_id;
     char length[64] = "";
     if (type)
         snprintf(length, sizeof length, "Content-Type: %s\r\n", type);
-    int total = snprintf(out, ANSWER_BYTES,
-                         "HTTP/1.1 %s\r\nServer: sink\r\nx-amz-request-id: %016lX\r\n%s%s"
-                         "Content-Length: %zu\r\n\r\n%s",
-                         status, atomic_fetch_add(&request_id, 1) + 1, headers, length,
-                         strlen(body), body);
-    return total < ANSWER_BYTES ? (size_t)total : ANSWER_BYTES - 1;
+    size_t used = begin(out, status);
+    used += (size_t)snprintf(out + used, ANSWER_BYTES - used, "%s%sContent-Length: %zu\r\n\r\n%s",
+                             headers, length, strlen(body), body);
+    return used < ANSWER_BYTES ? used : ANSWER_BYTES - 1;
+}
+
+static size_t no_content(char *out)
+{
+    size_t used = begin(out, "204 No Content");
+    return used + (size_t)sprintf(out + used, "\r\n");
 }
 
 static size_t xml(char *out, const char *status, const char *body)
@@ -291,13 +303,12 @@ static size_t head_answer(const struct object *object, char *out)
 {
     if (!object)
         return s3_respond(out, "404 Not Found", "", NULL, "");
-    return (size_t)snprintf(out, ANSWER_BYTES,
-                            "HTTP/1.1 200 OK\r\nServer: sink\r\nETag: " ETAG "\r\n"
-                            "x-amz-request-id: 0000000000000000\r\n"
-                            "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
-                            "Content-Type: application/octet-stream\r\n"
-                            "Content-Length: %llu\r\n\r\n",
-                            (unsigned long long)object->size_bytes);
+    size_t used = begin(out, "200 OK");
+    return used + (size_t)snprintf(out + used, ANSWER_BYTES - used,
+                                   "ETag: " ETAG "\r\nContent-Type: application/octet-stream\r\n"
+                                   "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\n"
+                                   "Content-Length: %llu\r\n\r\n",
+                                   (unsigned long long)object->size_bytes);
 }
 
 static size_t answer_locked(const struct head *head, enum s3_kind kind, uint64_t object_bytes,
@@ -320,10 +331,10 @@ static size_t answer_locked(const struct head *head, enum s3_kind kind, uint64_t
         return upload_answer(head, kind, 0, out);
     case S3_ABORT_MULTIPART:
         upload_end(head, &size_bytes);
-        return (size_t)sprintf(out, "HTTP/1.1 204 No Content\r\nServer: sink\r\n\r\n");
+        return no_content(out);
     case S3_DELETE_OBJECT:
         object_remove(head->path);
-        return (size_t)sprintf(out, "HTTP/1.1 204 No Content\r\nServer: sink\r\n\r\n");
+        return no_content(out);
     case S3_HEAD_OBJECT:
         return head_answer(*object_slot(head->path), out);
     case S3_GET_OBJECT:

@@ -174,9 +174,7 @@ lengths = st.integers(0, 2**50)
 
 @each_checksum
 @given(crc_a=crc_values, crc_b=crc_values, len_b=lengths)
-def test_combination_over_any_length_is_as_defined(
-    checksum: Checksum, crc_a: int, crc_b: int, len_b: int
-) -> None:
+def test_combination_over_any_length_is_as_defined(checksum: Checksum, crc_a: int, crc_b: int, len_b: int) -> None:
     crc_a, crc_b = crc_a & checksum.mask, crc_b & checksum.mask
     expected = defined_combination(checksum, crc_a, crc_b, len_b)
     assert checksum.combine(crc_a, crc_b, len_b) == expected
@@ -197,9 +195,7 @@ def test_combination_is_associative(
 def test_combination_at_the_ends_of_its_range(checksum: Checksum) -> None:
     assert checksum.combine(0x1234, 0x5678, 0) == 0x1234 ^ 0x5678
     longest = 2**64 - 1
-    assert checksum.combine(0x1234, 0x5678, longest) == defined_combination(
-        checksum, 0x1234, 0x5678, longest
-    )
+    assert checksum.combine(0x1234, 0x5678, longest) == defined_combination(checksum, 0x1234, 0x5678, longest)
 
 
 @each_checksum
@@ -306,9 +302,7 @@ def test_environment_variable_is_honoured(demanded: str) -> None:
 def test_empty_environment_variable_demands_nothing() -> None:
     done = import_with("")
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
-        name: available_names[-1] for name, available_names in crc.available().items()
-    }
+    assert json.loads(done.stdout) == {name: available_names[-1] for name, available_names in crc.available().items()}
 
 
 @pytest.mark.parametrize(

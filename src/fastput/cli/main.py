@@ -36,7 +36,7 @@ def _print_version(context: click.Context, parameter: click.Parameter, value: bo
     context.exit()
 
 
-@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version,
     help="Print the version and exit; with --verbose also the chosen kernels.",
@@ -56,7 +56,11 @@ def run() -> None:
     except click.exceptions.Abort:
         status = 130
     except click.ClickException as error:
-        error.show()
+        if "\n" in error.format_message():
+            error.show()  # the help, which stands in where all arguments are missing
+        else:
+            command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fastput"
+            click.echo(f"fastput: {error.format_message()} (see {command} --help)", err=True)
         status = error.exit_code
     except FastputError as error:
         click.echo(f"fastput: {error}", err=True)

@@ -64,6 +64,8 @@ class TextReporter:
         self._line(f"would send {source} ({size}) to {uri} in {how}")
 
     def summary(self, planned: int, receipts: Sequence[Receipt], skipped: int, failed: int, resent_bytes: int) -> None:
+        if planned == 1 and not receipts:
+            return  # the error's line has said it
         duration_s = time.monotonic() - self._started_at
         size_bytes = sum(receipt.size_bytes for receipt in receipts)
         text = f"{len(receipts)} of {planned} sent, {skipped} skipped, {failed} failed: {format_size(size_bytes)}"

@@ -206,6 +206,8 @@ def _make_client(options: StoreOptions) -> tuple[Any, Any]:
             verify=False if not options.verify else options.ca_bundle,
             config=config,
         )
+    except UsageError:
+        raise
     except botocore.exceptions.ProfileNotFound as error:
         raise UsageError(f"{error}: see ~/.aws/config, or leave --profile and AWS_PROFILE out") from None
     except (ValueError, botocore.exceptions.BotoCoreError) as error:
