@@ -44,7 +44,7 @@ def main() -> int:
         if installed:
             found.append(installed)
         else:
-            say(f"{name} is left out: pip install {peer.package}")
+            say(f"{name} is left out: the package {peer.package} is not installed")
     if not found:
         return 2
     try:

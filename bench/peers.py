@@ -26,7 +26,7 @@ class Peer:
 
     name: str
     package: str
-    """What to install from PyPI, and whose version is the peer's."""
+    """What has to be installed, and whose version is the peer's."""
     program: str
     arguments: tuple[str, ...]
     tls_arguments: tuple[str, ...] = ()

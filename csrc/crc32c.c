@@ -28,7 +28,10 @@
 
 #include <string.h>
 
-enum { LONG_STREAM_BYTES = 4096, SHORT_STREAM_BYTES = 256 };
+/* The long one is the longest with which a stretch beside 64-byte vectors fits in 128 KiB, so
+ * that a caller who hashes by 128 KiB, while they are in the cache, has it for all of them. */
+enum { LONG_STREAM_BYTES = 6848, SHORT_STREAM_BYTES = 256 };
+_Static_assert(LONG_STREAM_BYTES % 64 == 0, "streams advance by up to 64 bytes a turn");
 
 /* part[i][b] is the state with byte i = b and zeros elsewhere, moved over one stream. */
 struct move_table {
@@ -93,6 +96,9 @@ uint32_t fp_crc32c_portable(uint32_t crc, const void *data, size_t n)
 #define TARGET_CRC32 TARGET_V128
 #endif
 
+/* States are 64 bits wide where 8 bytes are taken at once, as x86 has it: one extension to 64
+ * bits for each instruction would cost as much again. */
+
 VEC_FN(TARGET_CRC32) uint32_t step1(uint32_t state, uint8_t byte)
 {
 #if defined(FP_HAVE_X86)
@@ -102,12 +108,12 @@ VEC_FN(TARGET_CRC32) uint32_t step1(uint32_t state, uint8_t byte)
 #endif
 }
 
-VEC_FN(TARGET_CRC32) uint32_t step8(uint32_t state, uint64_t bytes)
+VEC_FN(TARGET_CRC32) uint64_t step8(uint64_t state, uint64_t bytes)
 {
 #if defined(FP_HAVE_X86)
-    return (uint32_t)_mm_crc32_u64(state, bytes);
+    return _mm_crc32_u64(state, bytes);
 #else
-    return __crc32cd(state, bytes);
+    return __crc32cd((uint32_t)state, bytes);
 #endif
 }
 
@@ -119,19 +125,19 @@ static inline uint64_t load64(const uint8_t *p)
     return value;
 }
 
-static inline uint32_t move(uint32_t state, const struct move_table *over)
+static inline uint64_t move(uint64_t state, const struct move_table *over)
 {
     return over->part[0][state & 0xff] ^ over->part[1][(state >> 8) & 0xff] ^
-           over->part[2][(state >> 16) & 0xff] ^ over->part[3][state >> 24];
+           over->part[2][(state >> 16) & 0xff] ^ over->part[3][(state >> 24) & 0xff];
 }
 
 /* One stretch of three streams. */
-VEC_FN(TARGET_CRC32) uint32_t update_streams(uint32_t state, const uint8_t *p,
+VEC_FN(TARGET_CRC32) uint64_t update_streams(uint64_t state, const uint8_t *p,
                                              size_t stream_bytes, const struct move_table *over)
 {
     const uint8_t *const end = p + stream_bytes;
-    uint32_t s1 = 0;
-    uint32_t s2 = 0;
+    uint64_t s1 = 0;
+    uint64_t s2 = 0;
 
     for (; p != end; p += 8) {
         state = step8(state, load64(p));
@@ -141,10 +147,11 @@ VEC_FN(TARGET_CRC32) uint32_t update_streams(uint32_t state, const uint8_t *p,
     return move(move(state, over) ^ s1, over) ^ s2;
 }
 
-VEC_FN(TARGET_CRC32) uint32_t update_serial(uint32_t state, const uint8_t *p, size_t n)
+VEC_FN(TARGET_CRC32) uint32_t update_serial(uint64_t wide_state, const uint8_t *p, size_t n)
 {
     for (; n >= 8; p += 8, n -= 8)
-        state = step8(state, load64(p));
+        wide_state = step8(wide_state, load64(p));
+    uint32_t state = (uint32_t)wide_state;
     for (; n != 0; p++, n--)
         state = step1(state, *p);
     return state;
@@ -152,7 +159,7 @@ VEC_FN(TARGET_CRC32) uint32_t update_serial(uint32_t state, const uint8_t *p, si
 
 TARGET_CRC32 static uint32_t crc_by_streams(uint32_t crc, const uint8_t *p, size_t n)
 {
-    uint32_t state = ~crc;
+    uint64_t state = ~crc;
 
     for (; n >= 3 * LONG_STREAM_BYTES; p += 3 * LONG_STREAM_BYTES, n -= 3 * LONG_STREAM_BYTES)
         state = update_streams(state, p, LONG_STREAM_BYTES, &over_long);
@@ -197,7 +204,7 @@ enum { FOLD_MIN_BYTES = 128 };
 /* The three streams that are done beside folding; they lie one after the other. */
 struct streams {
     const uint8_t *p;
-    uint32_t state[3];
+    uint64_t state[3];
 };
 
 VEC_FN(TARGET_CRC32) void advance_streams(struct streams *streams, size_t bytes)
@@ -213,7 +220,7 @@ VEC_FN(TARGET_CRC32) void advance_streams(struct streams *streams, size_t bytes)
     if (streams_or_null != NULL)                                                            \
         advance_streams(streams_or_null, BESIDE_BYTES(FOLD_VEC_BYTES));
 
-VEC_FN(TARGET_V128) uint32_t reduce(v128 lane)
+VEC_FN(TARGET_V128) uint64_t reduce(v128 lane)
 {
     return step8(step8(0, v128_get_low(lane)), v128_get_high(lane));
 }
@@ -224,7 +231,7 @@ VEC_FN(TARGET_V128) uint32_t reduce(v128 lane)
         const size_t folded_bytes = FOLDED_BYTES(vec_bytes);                                \
         const size_t stretch_bytes = folded_bytes + 3 * LONG_STREAM_BYTES;                  \
         const uint8_t *p = data;                                                            \
-        uint32_t state = ~crc;                                                              \
+        uint64_t state = ~crc;                                                              \
                                                                                             \
         for (; n >= stretch_bytes; p += stretch_bytes, n -= stretch_bytes) {                \
             struct streams streams = {p + folded_bytes, {0, 0, 0}};                         \
@@ -234,7 +241,7 @@ VEC_FN(TARGET_V128) uint32_t reduce(v128 lane)
         }                                                                                   \
         if (n < FOLD_MIN_BYTES)                                                             \
             return ~update_serial(state, p, n);                                             \
-        return ~reduce(fold(state, p, n, fold_factors, NULL));                              \
+        return ~(uint32_t)reduce(fold(state, p, n, fold_factors, NULL));                    \
     }
 
 #define FOLD_VEC v128

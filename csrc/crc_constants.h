@@ -74,7 +74,7 @@
     0x20000000u, 0x08000000u, 0x00800000u, 0x00008000u}
 
 /* {length in bytes, CRC-64/NVME, CRC-32C} of the self-test's data. */
-#define FP_CRC_KNOWN_ANSWER_MAX_BYTES 79001
+#define FP_CRC_KNOWN_ANSWER_MAX_BYTES 131072
 #define FP_CRC_KNOWN_ANSWERS { \
     {0, 0x0000000000000000u, 0x00000000u}, \
     {1, 0x338558cc867b7f51u, 0x2fddd530u}, \
@@ -108,15 +108,15 @@
     {1111, 0xb8793ba7099b4ce9u, 0x98e62774u}, \
     {1536, 0xfe95e02996ccbe90u, 0xa3279413u}, \
     {2047, 0xf5fd70d9018108e6u, 0x01dcb558u}, \
-    {12287, 0x95e9a3349f76dc49u, 0xe9dfd9a4u}, \
-    {12288, 0xa754e4873ce09a5bu, 0xc8131328u}, \
-    {13999, 0xd75d6f773c2eddadu, 0xf090c329u}, \
-    {20607, 0x50ecb9e2fb6af38eu, 0x17961a81u}, \
-    {20608, 0x7dbe968b474c49cdu, 0xbf6967d0u}, \
-    {28927, 0xbcf4ec198a408b76u, 0xeadb070eu}, \
-    {28928, 0xc1a5393d7b64586du, 0xf9f6b231u}, \
-    {78335, 0x16683fa1b8492c0bu, 0xb9df29c6u}, \
-    {78336, 0x693b8f9b890df5dcu, 0xcd514e75u}, \
-    {79001, 0x5d32713782524eb0u, 0x93902beeu}}
+    {20543, 0x5cf5be7254a06a4du, 0xafa510f5u}, \
+    {20544, 0x9ad95e21ed2cecbeu, 0x5ce1fcc0u}, \
+    {21999, 0xb63f94265d6f3414u, 0x7e33c2f7u}, \
+    {34367, 0xbd67fee278efea2eu, 0x72dd47e2u}, \
+    {34368, 0xb431f8bfdf8e7a5bu, 0xa84b6ea2u}, \
+    {48191, 0x25efad411fcfceefu, 0xc4eb31d5u}, \
+    {48192, 0x817fc6432272d124u, 0xaee131e2u}, \
+    {130623, 0x4a16280e6c524206u, 0x31aaae85u}, \
+    {130624, 0x371c2a7dc575735eu, 0x5142cd64u}, \
+    {131072, 0xf79db44dcd11a55du, 0x37ebcfacu}}
 
 #endif
