@@ -8,8 +8,7 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 
 NATIVE = "src/fastput/native"
-# csrc/tests holds test programs with a main() of their own.
-KERNELS = sorted(str(path) for path in Path("csrc").glob("*.c") if path.stem != "slicer")
+CHECKSUMS = ["csrc/cpu.c", *sorted(str(path) for path in Path("csrc").glob("crc*.c"))]
 # Baseline flags only: instruction sets above the baseline are chosen per function, at run time.
 COMPILE_ARGS = ["-O3", "-std=c11", "-fvisibility=hidden", "-Wall", "-Wextra"]
 
@@ -27,7 +26,11 @@ def extension(name: str, c_sources: list[str]) -> Extension:
 
 setup(
     ext_modules=cythonize(
-        [extension("crc", KERNELS), extension("slicer", ["csrc/slicer.c"])],
+        [
+            extension("crc", CHECKSUMS),
+            extension("slicer", ["csrc/slicer.c"]),
+            extension("allocator", ["csrc/allocator.c"]),
+        ],
         build_dir="build/cython",
         include_path=["src"],
         compiler_directives={"language_level": "3"},

@@ -11,6 +11,10 @@
  * 64-256 KiB measured alike; below 32 KiB the system calls cost more than the cache saves. */
 #define STRIDE_BYTES ((size_t)128 * 1024)
 
+/* Short enough for glibc's memcpy to use vector instructions. Above 8 KiB it takes rep movsb, which on a Zen 4 copies
+ * 2.3 GB/s where source and destination have different places in a cache line, and 4 KiB at a time 4.8. */
+#define COPY_BYTES ((size_t)4096)
+
 void fp_hash_memory(const void *source, size_t length_bytes, struct fp_hashes *hashes) {
     if (hashes->update_crc64nvme)
         hashes->crc64nvme = hashes->update_crc64nvme(hashes->crc64nvme, source, length_bytes);
@@ -69,7 +73,8 @@ void fp_slice_memory(const void *source, void *destination, size_t length_bytes,
     const unsigned char *from = source;
     unsigned char *to = destination;
     for (size_t done_bytes = 0; done_bytes < length_bytes;) {
-        size_t stride_bytes = stride_of(length_bytes - done_bytes);
+        size_t left_bytes = length_bytes - done_bytes;
+        size_t stride_bytes = left_bytes < COPY_BYTES ? left_bytes : COPY_BYTES;
         memcpy(to + done_bytes, from + done_bytes, stride_bytes);
         fp_hash_memory(to + done_bytes, stride_bytes, hashes);
         done_bytes += stride_bytes;

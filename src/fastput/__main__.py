@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 
@@ -12,9 +13,14 @@ def main() -> None:
 
         print(f"fastput {__version__}")
         return
+    # Start-up makes 300,000 objects that stay: looking for garbage after every 700, and among all of them at the
+    # end, takes a fifth of a small upload's time.
+    gc.set_threshold(100_000)
     from fastput.cli.main import run
 
-    run()
+    status = run()
+    gc.freeze()
+    sys.exit(status)
 
 
 if __name__ == "__main__":

@@ -49,8 +49,8 @@ def cli() -> None:
 cli.add_command(put)
 
 
-def run() -> None:
-    """Runs the command line and exits."""
+def run() -> int:
+    """Runs the command line and returns its exit status."""
     try:
         status: Any = cli.main(standalone_mode=False)
     except click.exceptions.Abort:
@@ -69,4 +69,4 @@ def run() -> None:
         status = error.exit_status
     except BrokenPipeError:
         status = 1  # whoever read our output has gone
-    sys.exit(status)
+    return int(status or 0)

@@ -19,6 +19,7 @@ from fastput.client.client import resolve_uri
 from fastput.client.memory import default_memory_bytes
 from fastput.errors import FastputError, UsageError
 from fastput.model import Checksum, ObjectAttributes, Receipt
+from fastput.native.allocator import keep_buffers
 from fastput.units import parse_size
 
 STDIN = "-"
@@ -120,6 +121,7 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
         return dry_run(sources, uri, options["part_size"], options["concurrency"], memory_bytes, reporter)
     receipts = _open_receipts(options["receipt"])
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+    keep_buffers()
     client = Client(
         endpoint_url=options["endpoint_url"],
         region=options["region"],

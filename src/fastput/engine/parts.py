@@ -19,6 +19,7 @@ from fastput.answers import is_retryable, parse_answer, to_error, unreachable
 from fastput.engine.buffered import BufferedPart, buffer_part
 from fastput.engine.job import Job
 from fastput.engine.multipart import MultipartUpload
+from fastput.engine.plan import needed_bytes
 from fastput.engine.request import part_request, put_request
 from fastput.engine.retry import RetryPolicy
 from fastput.errors import CredentialsError, FastputError, StoreError
@@ -131,10 +132,10 @@ class PartSender:
         sending = self._sending.get(part.number) or _Sending(part)
         # A buffered part that waited for another try has kept its memory.
         if sending.buffered is None:
-            needed_bytes = part.length_bytes * (1 if self._is_direct else 2)
-            if not self._engine.budget.reserve(needed_bytes):
+            reserved_bytes = needed_bytes(part.length_bytes, copies=1 if self._is_direct else 2)
+            if not self._engine.budget.reserve(reserved_bytes):
                 return False
-            sending.held_bytes = needed_bytes
+            sending.held_bytes = reserved_bytes
         self._machine.take(self._engine.settings.part_bytes)
         self._sending[part.number] = sending
         sending.has_slot = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastput.errors import UsageError
-from fastput.limits import AMAZON_S3, DEFAULT_PART_BYTES, MIB, StoreLimits
+from fastput.limits import AMAZON_S3, DEFAULT_PART_BYTES, MIB, REQUEST_OVERHEAD_BYTES, StoreLimits
 from fastput.model import Part
 from fastput.tuner import Settings
 from fastput.units import format_size
@@ -57,12 +57,12 @@ def make_plan(
             f"a part size of {format_size(settings.part_bytes)} is outside the store's "
             f"{format_size(limits.min_part_bytes)} to {format_size(limits.max_part_bytes)}"
         )
-    max_part_bytes = min(limits.max_part_bytes, memory_bytes // copies)
+    max_part_bytes = min(limits.max_part_bytes, largest_part_bytes(memory_bytes, copies))
     if size_bytes is None:
         # Two parts at a time, or reading the next would wait for sending this one.
-        max_part_bytes = min(limits.max_part_bytes, memory_bytes // (2 * copies))
+        max_part_bytes = min(limits.max_part_bytes, largest_part_bytes(memory_bytes // 2, copies))
         part_bytes = settings.part_bytes or min(DEFAULT_PART_BYTES, max(max_part_bytes, limits.min_part_bytes))
-        _check_memory(part_bytes, max_part_bytes, memory_bytes, 2 * copies)
+        _check_memory(part_bytes, max_part_bytes, memory_bytes, 2 * needed_bytes(part_bytes, copies))
         return Plan(None, True, part_bytes, max_part_bytes, limits)
     if size_bytes > limits.max_object_bytes:
         raise UsageError(
@@ -74,7 +74,7 @@ def make_plan(
     part_bytes = settings.part_bytes or _share(size_bytes, settings.window, max_part_bytes, limits)
     part_bytes = max(part_bytes, _round_up(_divide_up(size_bytes, limits.max_parts), MIB))
     part_bytes = min(part_bytes, limits.max_part_bytes)
-    _check_memory(part_bytes, max_part_bytes, memory_bytes, copies)
+    _check_memory(part_bytes, max_part_bytes, memory_bytes, needed_bytes(part_bytes, copies))
     return Plan(size_bytes, True, part_bytes, max_part_bytes, limits)
 
 
@@ -101,8 +101,8 @@ def next_part(plan: Plan, number: int, offset_bytes: int, wanted_bytes: int | No
         return Part(1, 0, plan.size_bytes) if number == 1 else None  # which may be empty
     if left_bytes <= 0:
         return None
-    needed_bytes = _divide_up(left_bytes, limits.max_parts - number + 1)
-    length_bytes = max(min(wanted_bytes, plan.max_part_bytes), needed_bytes)
+    least_bytes = _divide_up(left_bytes, limits.max_parts - number + 1)
+    length_bytes = max(min(wanted_bytes, plan.max_part_bytes), least_bytes)
     return Part(number, offset_bytes, min(length_bytes, left_bytes))
 
 
@@ -112,11 +112,21 @@ def _share(size_bytes: int, window: int, max_part_bytes: int, limits: StoreLimit
     return max(limits.min_part_bytes, min(share_bytes, DEFAULT_PART_BYTES, max_part_bytes))
 
 
-def _check_memory(part_bytes: int, max_part_bytes: int, memory_bytes: int, copies: int) -> None:
+def needed_bytes(part_bytes: int, copies: int) -> int:
+    """The memory that a part takes while it is in flight."""
+    return copies * part_bytes + REQUEST_OVERHEAD_BYTES
+
+
+def largest_part_bytes(memory_bytes: int, copies: int) -> int:
+    """The inverse of needed_bytes()."""
+    return max(0, memory_bytes - REQUEST_OVERHEAD_BYTES) // copies
+
+
+def _check_memory(part_bytes: int, max_part_bytes: int, memory_bytes: int, needed_memory_bytes: int) -> None:
     if part_bytes > max_part_bytes:
         raise UsageError(
-            f"parts of {format_size(part_bytes)} need {format_size(copies * part_bytes)} of memory, and "
-            f"{format_size(memory_bytes)} are allowed: give --memory {_divide_up(copies * part_bytes, MIB)}MiB"
+            f"parts of {format_size(part_bytes)} need {format_size(needed_memory_bytes)} of memory, and "
+            f"{format_size(memory_bytes)} are allowed: give --memory {_divide_up(needed_memory_bytes, MIB)}MiB"
         )
 
 

@@ -6,10 +6,10 @@ that buffer and through the checksum while they are in the cache; nothing is cop
 twice. Errors never leave readinto as exceptions: the stream ends early, the runtime fails the request for its
 missing bytes, and `failure` says why.
 
-With a trailer the body is framed as aws-chunked with one chunk, so that the checksum, known only when the last
-byte was read, can follow the data:
+With a trailer the body is framed as aws-chunked, so that the checksum, known only when the last byte was read, can
+follow the data:
 
-    <length in hex> CRLF <data> CRLF 0 CRLF x-amz-checksum-crc64nvme:<base64> CRLF CRLF
+    {<length in hex> CRLF <data> CRLF}... 0 CRLF x-amz-checksum-crc64nvme:<base64> CRLF CRLF
 
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
 """
@@ -51,36 +51,74 @@ cdef extern from "slicer.h" nogil:
 cdef dict _CHECKSUM_BYTES = {"crc64nvme": 8, "crc32c": 4}
 
 
+# Bytes of framing around a chunk of 8 KiB ("2000", CRLF, CRLF) and around one of 64 KiB ("10000", CRLF, CRLF).
+cdef int _SMALL_BYTES = 8192
+cdef int _LARGE_BYTES = 65536
+cdef int _SMALL_FRAME_BYTES = 8
+cdef int _LARGE_FRAME_BYTES = 9
+cdef int _CACHE_LINE_BYTES = 64
+
+
+cdef list _chunks(int64_t length_bytes):
+    """The chunks of a part: one, after as many short ones as it takes to make the framing before it 64 bytes or 128.
+
+    The runtime's buffer begins at a cache line, and so does the part in the file: then nearly all of the data has the
+    same place in a cache line on both sides. Where it hasn't, the kernel's copy (rep movsb) runs at 2.8 GB/s instead
+    of 8.6, measured on a Zen 4. 8 KiB are the least that S3 takes for a chunk that isn't the last.
+    """
+    cdef int small_count, large_count
+    cdef int64_t short_bytes
+    for large_count in range(8):
+        for small_count in range(8):
+            short_bytes = small_count * _SMALL_BYTES + large_count * _LARGE_BYTES
+            if short_bytes >= length_bytes // 2:
+                break
+            if (small_count * _SMALL_FRAME_BYTES + large_count * _LARGE_FRAME_BYTES
+                    + len(b"%x\r\n" % (length_bytes - short_bytes))) % _CACHE_LINE_BYTES == 0:
+                return ([_LARGE_BYTES] * large_count + [_SMALL_BYTES] * small_count + [length_bytes - short_bytes])
+    return [length_bytes] if length_bytes else []
+
+
 cdef class PartBody:
     """The body of one part's request, read once from front to back. Made by FileBody and MemoryBody."""
 
     cdef readonly int64_t length_bytes
     cdef readonly int64_t body_bytes
+    cdef readonly int64_t read_bytes
     cdef readonly str trailer
-    cdef int64_t _position_bytes
     cdef fp_hashes _hashes
-    cdef bytes _head
-    cdef bytes _tail
-    cdef int64_t _tail_bytes
     cdef fp_slice_status _status
     cdef int _errno
+    cdef list _framing  # (literal bytes, length of the data behind them) of what comes next, last first
+    cdef bytes _literal
+    cdef int64_t _literal_done_bytes
+    cdef int64_t _run_left_bytes
+    cdef bint _is_trailer_due
 
     cdef int _frame(self, int64_t length_bytes, str trailer) except -1:
+        cdef bytes separator = b""
         if length_bytes < 0:
             raise ValueError("a part's length can't be negative")
         self.length_bytes = length_bytes
         self.trailer = trailer
+        self._literal = b""
         self._hashes.update_crc64nvme = update_crc64nvme
-        self._head = b""
-        if trailer is not None:
-            if trailer not in _CHECKSUM_BYTES:
-                raise ValueError(f"no trailer for {trailer!r}; there are crc64nvme and crc32c")
-            if trailer == "crc32c":
-                self._hashes.update_crc32c = update_crc32c
-            # An empty body is the last chunk and nothing else.
-            self._head = b"%x\r\n" % length_bytes if length_bytes else b""
-            self._tail_bytes = len(self._trailer(bytes(_CHECKSUM_BYTES[trailer])))
-        self.body_bytes = len(self._head) + length_bytes + self._tail_bytes
+        if trailer is None:
+            self._framing = [(b"", length_bytes)]
+            self.body_bytes = length_bytes
+            return 0
+        if trailer not in _CHECKSUM_BYTES:
+            raise ValueError(f"no trailer for {trailer!r}; there are crc64nvme and crc32c")
+        if trailer == "crc32c":
+            self._hashes.update_crc32c = update_crc32c
+        self._framing = []
+        for chunk_bytes in _chunks(length_bytes):
+            self._framing.append((b"%b%x\r\n" % (separator, chunk_bytes), chunk_bytes))
+            separator = b"\r\n"
+        self._framing.reverse()
+        self._is_trailer_due = True
+        self.body_bytes = sum(len(literal) + run_bytes for literal, run_bytes in self._framing)
+        self.body_bytes += len(self._trailer(bytes(_CHECKSUM_BYTES[trailer])))
         return 0
 
     cdef bytes _trailer(self, bytes checksum):
@@ -88,7 +126,8 @@ cdef class PartBody:
             b"\r\n" if self.length_bytes else b"", self.trailer.encode(), base64.b64encode(checksum)
         )
 
-    cdef size_t _read(self, int64_t done_bytes, char *destination, size_t length_bytes) noexcept nogil:
+    cdef size_t _read(self, char *destination, size_t length_bytes) noexcept nogil:
+        """The bytes of the source from read_bytes on."""
         return 0
 
     @property
@@ -100,11 +139,6 @@ cdef class PartBody:
     def crc32c(self):
         """CRC32C of the bytes read so far; 0 unless it is the trailer."""
         return self._hashes.crc32c
-
-    @property
-    def read_bytes(self):
-        """How many of the part's own bytes were read."""
-        return max(0, min(self.length_bytes, self._position_bytes - len(self._head)))
 
     @property
     def failure(self):
@@ -128,41 +162,37 @@ cdef class PartBody:
 
     def read(self, Py_ssize_t size=-1, /):
         """As a file's read; readinto is the fast way."""
-        cdef int64_t left_bytes = self.body_bytes - self._position_bytes
-        buffer = bytearray(left_bytes if size < 0 else min(<int64_t>size, left_bytes))
+        buffer = bytearray(self.body_bytes if size < 0 else min(<int64_t>size, self.body_bytes))
         return bytes(buffer[:self.readinto(buffer)])
 
     cdef Py_ssize_t _fill(self, char *destination, size_t room_bytes) except -1:
-        cdef int64_t head_bytes = len(self._head)
-        cdef int64_t data_end_bytes = head_bytes + self.length_bytes
         cdef size_t filled_bytes = 0
         cdef size_t wanted_bytes, got_bytes
-        while filled_bytes < room_bytes and self._position_bytes < self.body_bytes and self._status == FP_SLICE_OK:
-            if self._position_bytes < head_bytes:
-                got_bytes = _copy(self._head, self._position_bytes, destination + filled_bytes,
-                                  room_bytes - filled_bytes)
-            elif self._position_bytes < data_end_bytes:
-                wanted_bytes = min(room_bytes - filled_bytes, <size_t>(data_end_bytes - self._position_bytes))
+        while filled_bytes < room_bytes and self._status == FP_SLICE_OK:
+            if self._literal_done_bytes < len(self._literal):
+                got_bytes = min(<size_t>(len(self._literal) - self._literal_done_bytes), room_bytes - filled_bytes)
+                memcpy(destination + filled_bytes, <const char *>self._literal + self._literal_done_bytes, got_bytes)
+                self._literal_done_bytes += <int64_t>got_bytes
+            elif self._run_left_bytes > 0:
+                wanted_bytes = min(room_bytes - filled_bytes, <size_t>self._run_left_bytes)
                 with nogil:
-                    got_bytes = self._read(self._position_bytes - head_bytes, destination + filled_bytes,
-                                           wanted_bytes)
+                    got_bytes = self._read(destination + filled_bytes, wanted_bytes)
+                self.read_bytes += <int64_t>got_bytes
+                self._run_left_bytes -= <int64_t>got_bytes
+            elif self._framing:
+                self._literal, self._run_left_bytes = self._framing.pop()
+                self._literal_done_bytes = got_bytes = 0
+            elif self._is_trailer_due:
+                self._is_trailer_due = False
+                self._literal = self._trailer(
+                    self._hashes.crc64nvme.to_bytes(8, "big") if self.trailer == "crc64nvme"
+                    else self._hashes.crc32c.to_bytes(4, "big")
+                )
+                self._literal_done_bytes = got_bytes = 0
             else:
-                if self._tail is None:
-                    self._tail = self._trailer(
-                        self._hashes.crc64nvme.to_bytes(8, "big") if self.trailer == "crc64nvme"
-                        else self._hashes.crc32c.to_bytes(4, "big")
-                    )
-                got_bytes = _copy(self._tail, self._position_bytes - data_end_bytes, destination + filled_bytes,
-                                  room_bytes - filled_bytes)
+                break
             filled_bytes += got_bytes
-            self._position_bytes += <int64_t>got_bytes
         return <Py_ssize_t>filled_bytes
-
-
-cdef size_t _copy(bytes source, int64_t start_bytes, char *destination, size_t room_bytes) except? 0:
-    cdef size_t length_bytes = min(<size_t>(len(source) - start_bytes), room_bytes)
-    memcpy(destination, <const char *>source + start_bytes, length_bytes)
-    return length_bytes
 
 
 cdef class FileBody(PartBody):
@@ -185,10 +215,10 @@ cdef class FileBody(PartBody):
         self._mtime_ns = mtime_ns
         self._frame(length_bytes, trailer)
 
-    cdef size_t _read(self, int64_t done_bytes, char *destination, size_t length_bytes) noexcept nogil:
-        cdef size_t got_bytes = fp_slice_file(self.fd, self.offset_bytes + done_bytes, destination, length_bytes,
+    cdef size_t _read(self, char *destination, size_t length_bytes) noexcept nogil:
+        cdef size_t got_bytes = fp_slice_file(self.fd, self.offset_bytes + self.read_bytes, destination, length_bytes,
                                               &self._hashes, &self._status, &self._errno)
-        if self._status == FP_SLICE_OK and done_bytes + <int64_t>got_bytes == self.length_bytes:
+        if self._status == FP_SLICE_OK and self.read_bytes + <int64_t>got_bytes == self.length_bytes:
             self._status = fp_check_unchanged(self.fd, self._file_bytes, self._mtime_ns, &self._errno)
         return got_bytes if self._status == FP_SLICE_OK or got_bytes == 0 else got_bytes - 1
 
@@ -205,8 +235,8 @@ cdef class MemoryBody(PartBody):
     def __dealloc__(self):
         PyBuffer_Release(&self._view)
 
-    cdef size_t _read(self, int64_t done_bytes, char *destination, size_t length_bytes) noexcept nogil:
-        fp_slice_memory(<const char *>self._view.buf + done_bytes, destination, length_bytes, &self._hashes)
+    cdef size_t _read(self, char *destination, size_t length_bytes) noexcept nogil:
+        fp_slice_memory(<const char *>self._view.buf + self.read_bytes, destination, length_bytes, &self._hashes)
         return length_bytes
 
 

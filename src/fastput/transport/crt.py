@@ -61,11 +61,7 @@ class CrtTransport:
         credentials: Callable[[], Credentials],
         tls: TlsOptions,
     ) -> None:
-        def provide() -> auth.AwsCredentials:
-            frozen = credentials()
-            return auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
-
-        provider = auth.AwsCredentialsProvider.new_delegate(provide)
+        provider = auth.AwsCredentialsProvider.new_delegate(_Provide(credentials))
         self._signing = {value: _signing(endpoint.region, provider, value) for value in _SIGNED_BODIES}
         self._authority = endpoint.authority
         self._client = s3.S3Client(
@@ -110,6 +106,20 @@ class CrtTransport:
         shutdown_event = self._client.shutdown_event
         del self._client
         shutdown_event.wait()
+
+
+class _Provide:
+    """Hands out the credentials of the moment, for each request anew: they may be renewed on the way."""
+
+    def __init__(self, credentials: Callable[[], Credentials]) -> None:
+        self._credentials = credentials
+        self._given: tuple[Credentials, auth.AwsCredentials] | None = None
+
+    def __call__(self) -> auth.AwsCredentials:
+        frozen = self._credentials()
+        if self._given is None or self._given[0] != frozen:
+            self._given = (frozen, auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token))
+        return self._given[1]
 
 
 class _Exchange:
