@@ -74,25 +74,47 @@ def error_document(code: str, more: str = "") -> str:
     return f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>It says so.</Message>{more}</Error>"
 
 
+KEYS = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_EC2_METADATA_DISABLED": "true"}
+
+
 # No server that runs here checks these: the answers are Amazon S3's, from its documentation.
+# BUG when this was written: RequestTimeTooSkewed for a small file ended as 9, "no answer": the runtime has an error
+# of its own for it and hands no status on.
 @both_sizes
 @pytest.mark.parametrize(
-    ("http_status", "document", "status", "words"),
+    ("http_status", "code", "more", "status", "words"),
     [
-        (400, error_document("ExpiredToken"), 5, ["expired"]),
-        (403, error_document("RequestTimeTooSkewed"), 5, ["clock"]),
-        (403, error_document("AccessDenied"), 6, ["access denied"]),
-        (400, error_document("AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>"), 6, ["--region eu-west-1"]),
-        (301, error_document("PermanentRedirect", "<Endpoint>x.s3.amazonaws.com</Endpoint>"), 6, ["region"]),
-        (403, "", 6, ["HTTP 403"]),
-        (404, "<html>no store here</html>", 6, ["HTTP 404"]),
-        (200, "<html>Welcome to the router!</html>", 6, []),
+        (400, "ExpiredToken", "", 5, ["expired"]),
+        (403, "RequestTimeTooSkewed", "", 5, ["clock"]),
+        (403, "AccessDenied", "", 6, ["access denied", "It says so."]),
+        (400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>", 6, ["--region eu-west-1"]),
+        (400, "EntityTooLarge", "", 2, ["It says so."]),
     ],
+    ids=lambda value: value if isinstance(value, str) and value.isalpha() else "",
 )
 def test_answers_of_amazon_s3(
-    path: Path, http_status: int, document: str, status: int, words: list[str]
+    path: Path, http_status: int, code: str, more: str, status: int, words: list[str]
 ) -> None:
+    document = f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>It says so.</Message>{more}</Error>"
     with serve_answer(http_status, document) as server:
-        keys = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": "secret"}
-        cli = Cli(environment(**keys, AWS_ENDPOINT_URL=server.url, AWS_EC2_METADATA_DISABLED="true"))
+        cli = Cli(environment(**KEYS, AWS_ENDPOINT_URL=server.url))
         cli("put", "--no-progress", path, "s3://bucket/key").expect_error(status, *words)
+
+
+@both_sizes
+@pytest.mark.parametrize(
+    ("http_status", "headers"), [(403, ""), (404, ""), (301, "location: https://127.0.0.1:1/bucket/key\r\n")]
+)
+def test_answers_of_something_else(path: Path, http_status: int, headers: str) -> None:
+    """BUG when this was written: a proxy that redirects to https (301) ended a large file with botocore's
+    RecursionError, exit status 1."""
+    with serve_answer(http_status, "<html>no store here</html>", headers) as server:
+        cli = Cli(environment(**KEYS, AWS_ENDPOINT_URL=server.url))
+        cli("put", "--no-progress", path, "s3://bucket/key").expect_error(6, f"HTTP {http_status}")
+
+
+def test_a_success_that_is_none(large: Path) -> None:
+    """BUG when this was written: "fastput failed inside: KeyError: 'UploadId'", exit status 1."""
+    with serve_answer(200, "<html>Welcome to the router!</html>") as server:
+        cli = Cli(environment(**KEYS, AWS_ENDPOINT_URL=server.url))
+        cli("put", "--no-progress", large, "s3://bucket/key").expect_error(6)

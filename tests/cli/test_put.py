@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,30 +70,45 @@ def test_a_pipe_that_does_not_block(cli: Cli, bucket: str, s3: S3Client) -> None
 
     feeding = threading.Thread(target=feed)
     feeding.start()
-    out, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=60)
     feeding.join()
     assert process.returncode == 0, err
     assert read(s3, bucket, "key") == data
 
 
 def test_what_the_object_carries(cli: Cli, bucket: str, small: Path, large: Path, s3: S3Client) -> None:
-    options = ["--content-type", "image/fits", "--metadata", "telescope=T1,run=7", "--metadata", "empty="]
+    options = ["--content-type", "image/fits", "--metadata", "telescope=T1,run=7", "--metadata", "x=a=b"]
     options += ["--tag", "project=a b+c", "--tag", "owner=é", "--storage-class", "STANDARD"]
     assert cli("put", *options, small, large, f"s3://{bucket}/").status == 0
     for path in (small, large):
         head = s3.head_object(Bucket=bucket, Key=path.name)
         assert head["ContentType"] == "image/fits"
-        assert head["Metadata"] == {"telescope": "T1", "run": "7", "empty": ""}
+        assert head["Metadata"] == {"telescope": "T1", "run": "7", "x": "a=b"}
         tags = s3.get_object_tagging(Bucket=bucket, Key=path.name)["TagSet"]
         assert {tag["Key"]: tag["Value"] for tag in tags} == {"project": "a b+c", "owner": "é"}
 
 
-@pytest.mark.parametrize("options", [["--concurrency", "1"], ["--memory", "12MiB"], ["--part-size", "6M"]])
 @pytest.mark.parametrize("checksum", ["crc64nvme", "crc32c", "md5", "none"])
-def test_options_and_checksums(cli: Cli, bucket: str, large: Path, s3: S3Client, options: list[str], checksum: str) -> None:
-    done = cli("put", "--json", *options, "--checksum", checksum, large, f"s3://{bucket}/key")
+def test_checksums(cli: Cli, bucket: str, large: Path, s3: S3Client, checksum: str) -> None:
+    done = cli("put", "--json", "--part-size", "6M", "--checksum", checksum, large, f"s3://{bucket}/key")
     assert done.status == 0, done
     assert done.events[0]["checksum"] == checksum
+    assert read(s3, bucket, "key") == large.read_bytes()
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_one_at_a_time(cli: Cli, bucket: str, s3: S3Client, request: pytest.FixtureRequest, size: str) -> None:
+    """BUG when this was written: it never ended. When the last part is confirmed, nobody has looked yet whether there
+    is another (the window was full), so that the upload doesn't count as whole; afterwards nobody looks again."""
+    path: Path = request.getfixturevalue(size)
+    done = cli("put", "--no-progress", "--concurrency", "1", path, f"s3://{bucket}/key", timeout=20)
+    assert done.status == 0, done
+    assert read(s3, bucket, "key") == path.read_bytes()
+
+
+def test_little_memory(cli: Cli, bucket: str, large: Path, s3: S3Client) -> None:
+    done = cli("put", "--no-progress", "--memory", "12MiB", large, f"s3://{bucket}/key")
+    assert done.status == 0, done
     assert read(s3, bucket, "key") == large.read_bytes()
 
 
@@ -101,21 +117,51 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return certificates.make(tmp_path_factory.mktemp("authority"))
 
 
-@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.fixture(scope="module")
+def tls_url(seaweedfs: SeaweedFS, authority: tuple[Path, Path]) -> Iterator[str]:
+    host, _, port = seaweedfs.endpoint_url.removeprefix("http://").partition(":")
+    with serve_tls((host, int(port)), str(authority[1])) as server:
+        yield server.url
+
+
+both_sizes = pytest.mark.parametrize("size", ["small", "large"])
+
+
+@both_sizes
 def test_tls(
-    cli: Cli, seaweedfs: SeaweedFS, bucket: str, s3: S3Client, authority: tuple[Path, Path],
+    cli: Cli, tls_url: str, bucket: str, s3: S3Client, authority: tuple[Path, Path],
     request: pytest.FixtureRequest, size: str,
 ) -> None:  # fmt: skip
     path: Path = request.getfixturevalue(size)
-    host, _, port = seaweedfs.endpoint_url.removeprefix("http://").partition(":")
-    ca_bundle, certificate = authority
-    with serve_tls((host, int(port)), str(certificate)) as server:
-        put = ("put", "--no-progress", "--endpoint-url", server.url, path)
-        refused = cli(*put, f"s3://{bucket}/refused")
-        refused.expect_error(9, "TLS", server.url)
-        assert cli(*put, f"s3://{bucket}/option", "--ca-bundle", ca_bundle).err == ""
-        assert cli(*put, f"s3://{bucket}/variable", env={"AWS_CA_BUNDLE": str(ca_bundle)}).err == ""
-        assert cli(*put, f"s3://{bucket}/trusting", "--no-verify-ssl").status == 0
+    put = ("put", "--no-progress", "--endpoint-url", tls_url, path)
+    option = cli(*put, f"s3://{bucket}/option", "--ca-bundle", authority[0])
+    variable = cli(*put, f"s3://{bucket}/variable", env={"AWS_CA_BUNDLE": str(authority[0])})
+    assert (option.status, option.err, variable.status, variable.err) == (0, "", 0, "")
     keys = [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]]
-    assert keys == ["option", "trusting", "variable"]
+    assert keys == ["option", "variable"]
     assert all(read(s3, bucket, key) == path.read_bytes() for key in keys)
+
+
+@both_sizes
+def test_any_certificate(
+    cli: Cli, tls_url: str, bucket: str, s3: S3Client, request: pytest.FixtureRequest, size: str
+) -> None:
+    """BUG when this was written: urllib3's InsecureRequestWarning on standard error, as often as it felt like."""
+    path: Path = request.getfixturevalue(size)
+    done = cli("put", "--no-progress", "--no-verify-ssl", "--endpoint-url", tls_url, path, f"s3://{bucket}/key")
+    assert (done.status, done.err) == (0, "")
+    assert read(s3, bucket, "key") == path.read_bytes()
+
+
+@both_sizes
+def test_a_certificate_of_nobody_known(cli: Cli, tls_url: str, request: pytest.FixtureRequest, size: str) -> None:
+    """The small file takes 10-30 s: so long the runtime's TLS library hides why a handshake has failed."""
+    path: Path = request.getfixturevalue(size)
+    done = cli("put", "--no-progress", "--endpoint-url", tls_url, path, "s3://bucket/key")
+    done.expect_error(9, "TLS", tls_url)
+
+
+def test_an_unknown_certificate_tells_what_to_do(cli: Cli, tls_url: str, large: Path) -> None:
+    # BUG when this was written: "check the endpoint, the network and the port", which are fine.
+    done = cli("put", "--no-progress", "--endpoint-url", tls_url, large, "s3://bucket/key")
+    done.expect_error(9, "--ca-bundle")

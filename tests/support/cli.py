@@ -66,8 +66,8 @@ class Cli:
         command = [*options.pop("prefix", ()), *COMMAND, *map(str, arguments)]
         if "input" not in options:
             options.setdefault("stdin", subprocess.DEVNULL)
-        env = {**self.env, **(env or {})}
-        done = subprocess.run(command, env=env, capture_output=True, timeout=TIMEOUT_S, **options)
+        options.setdefault("timeout", TIMEOUT_S)
+        done = subprocess.run(command, env={**self.env, **(env or {})}, capture_output=True, **options)
         return Ended(done.returncode, done.stdout.decode(), done.stderr.decode(errors="surrogateescape"))
 
     def start(self, *arguments: object, **options: Any) -> subprocess.Popen[str]:

@@ -44,7 +44,8 @@ def decode_aws_chunked(body: bytes) -> Framed:
     data, chunks = bytearray(), 0
     while True:
         line, separator, body = body.partition(b"\r\n")
-        assert separator and line and set(line) <= set(b"0123456789abcdef"), f"{line!r} is no chunk's length"
+        assert separator
+        assert line.decode("ascii").strip("0123456789abcdef") == "", f"{line!r} is no chunk's length"
         size_bytes = int(line, 16)
         if size_bytes == 0:
             break
