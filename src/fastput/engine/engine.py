@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
 from fastput.engine.budget import Budget
 from fastput.engine.job import Job
+from fastput.engine.links import Connect, Links
 from fastput.engine.loop import Loop
 from fastput.engine.retry import RetryPolicy
+from fastput.engine.shared import Shared
 from fastput.engine.upload import Upload
 from fastput.errors import FastputError, Interrupted
 from fastput.limits import AMAZON_S3, StoreLimits
-from fastput.model import Credentials, Endpoint, ObjectUri, Receipt, TlsOptions
+from fastput.model import Receipt
 from fastput.store import Store
-from fastput.transport import Transport
 from fastput.tuner import Settings
-
-Connect = Callable[[Endpoint, Callable[[], Credentials], TlsOptions], Transport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +32,8 @@ class Snapshot:
     uploads: int
 
 
-class Link:
-    """A transport and whether anything was ever heard through it."""
-
-    def __init__(self, transport: Transport) -> None:
-        self.transport = transport
-        self.has_answered = False
-
-
 class Engine:
-    """The loop's thread owns everything here but _links, which control threads fill under _links_lock."""
+    """The loop's thread owns everything here."""
 
     def __init__(
         self,
@@ -55,54 +44,53 @@ class Engine:
         limits: StoreLimits = AMAZON_S3,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self.store = store
-        self.limits = limits
-        self.settings = settings
-        self.retry = retry or RetryPolicy()
-        self.budget = Budget(memory_bytes)
-        self.sent_bytes = 0
-        self.resent_bytes = 0
-        self.in_flight = 0
-        self._connect = connect
-        self._links: dict[tuple[str, str, int, str], Link] = {}
-        self._links_lock = threading.Lock()
+        self._shared = Shared(
+            loop=Loop(self._crashed),
+            store=store,
+            links=Links(store, connect),
+            limits=limits,
+            settings=settings,
+            retry=retry or RetryPolicy(),
+            budget=Budget(memory_bytes),
+            pump=self._pump,
+        )
         self._queued: deque[Upload] = deque()
         self._active: list[Upload] = []
         self._is_closing = False
-        self.loop = Loop(self._crashed)
 
     def submit(self, job: Job) -> Future[Receipt]:
         """Queues an upload. Any thread."""
         future: Future[Receipt] = Future()
-        upload = Upload(self, job, future)
+        upload = Upload(self._shared, job, future, self._finished)
 
         def enqueue() -> None:
             if self._is_closing:
                 upload.refuse(Interrupted(f"{job.uri}: the client is closed"))
                 return
             self._queued.append(upload)
-            self.pump()
+            self._pump()
 
-        self.loop.call(enqueue)
+        self._shared.loop.call(enqueue)
         return future
 
     def apply(self, settings: Settings) -> None:
         """Changes the window, and the size of parts not planned yet, while transfers run. Any thread."""
 
         def change() -> None:
-            self.settings = settings
-            self.pump()
+            self._shared.settings = settings
+            self._pump()
 
-        self.loop.call(change)
+        self._shared.loop.call(change)
 
     def snapshot(self) -> Snapshot:
         """Any thread; the numbers may be of neighbouring moments."""
+        shared = self._shared
         return Snapshot(
-            sent_bytes=self.sent_bytes,
-            resent_bytes=self.resent_bytes,
-            in_flight=self.in_flight,
-            window=self.settings.window,
-            reserved_bytes=self.budget.reserved_bytes,
+            sent_bytes=shared.sent_bytes,
+            resent_bytes=shared.resent_bytes,
+            in_flight=shared.in_flight,
+            window=shared.settings.window,
+            reserved_bytes=shared.budget.reserved_bytes,
             uploads=len(self._active) + len(self._queued),
         )
 
@@ -116,32 +104,21 @@ class Engine:
             for upload in uploads:
                 upload.fail(Interrupted(f"{upload.job.uri}: {reason}"))
 
-        self.loop.call(end)
+        self._shared.loop.call(end)
 
     def close(self) -> None:
         """Ends the threads and connections. Call it when all futures are resolved."""
-        self.loop.stop()
-        for link in self._links.values():
-            link.transport.close()
-        self.store.close()
+        self._shared.loop.stop()
+        self._shared.links.close()
+        self._shared.store.close()
 
-    def link(self, uri: ObjectUri) -> tuple[Endpoint, Link]:
-        """The way to a bucket, made if it isn't there yet. Control threads only: it may import, resolve, read files."""
-        endpoint = self.store.endpoint(uri)
-        identity = (endpoint.scheme, endpoint.host, endpoint.port, endpoint.region)
-        with self._links_lock:
-            if identity not in self._links:
-                transport = self._connect(endpoint, self.store.credentials, self.store.tls())
-                self._links[identity] = Link(transport)
-            return endpoint, self._links[identity]
-
-    def pump(self) -> None:
+    def _pump(self) -> None:
         """Sends and starts whatever the window and the memory have room for. Oldest uploads first."""
-        while self.in_flight < self.settings.window:
+        while self._shared.in_flight < self._shared.settings.window:
             upload = next((upload for upload in self._active if upload.wants_to_send()), None)
             if upload is None:
                 # Uploads that wait for an open, a Create or a Complete take no place in the window.
-                if not self._queued or len(self._active) >= 2 * self.settings.window:
+                if not self._queued or len(self._active) >= 2 * self._shared.settings.window:
                     return
                 upload = self._queued.popleft()
                 if upload.future.set_running_or_notify_cancel():
@@ -150,11 +127,11 @@ class Engine:
             elif not upload.send():
                 return  # no memory: wait for a part to end, and let nobody overtake
 
-    def finished(self, upload: Upload) -> None:
+    def _finished(self, upload: Upload) -> None:
         """The upload has resolved its future."""
         if upload in self._active:
             self._active.remove(upload)
-        self.pump()
+        self._pump()
 
     def _crashed(self, error: BaseException) -> None:
         """A mistake of ours: every upload fails with it rather than hang."""

@@ -13,23 +13,22 @@ import random
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from fastput.answers import is_retryable, parse_answer, to_error, unreachable
 from fastput.engine.buffered import BufferedPart, buffer_part
 from fastput.engine.job import Job
+from fastput.engine.links import Link
 from fastput.engine.multipart import MultipartUpload
 from fastput.engine.plan import needed_bytes
 from fastput.engine.request import part_request, put_request
 from fastput.engine.retry import RetryPolicy
+from fastput.engine.shared import Shared
 from fastput.errors import CredentialsError, FastputError, StoreError
 from fastput.model import Checksum, ConfirmedPart, Endpoint, Part, encode_crc
 from fastput.native.slicer import MemoryBody, PartBody
 from fastput.source import Source
 from fastput.transport import Failure, Response, Ticket
-
-if TYPE_CHECKING:
-    from fastput.engine.engine import Engine, Link
 
 # An endpoint that never answered is more likely wrong than busy.
 FIRST_CONTACT = RetryPolicy(max_attempts=3)
@@ -70,11 +69,11 @@ class _Sending:
 class PartSender:
     """Sends the parts of one upload. Memory is reserved before a part is read and released when it is answered."""
 
-    def __init__(self, engine: Engine, job: Job, source: Source, machine: MultipartUpload, owner: Owner) -> None:
+    def __init__(self, shared: Shared, job: Job, source: Source, machine: MultipartUpload, owner: Owner) -> None:
         self.sent_bytes = 0
         self.resent_bytes = 0
         self.version_id: str | None = None
-        self._engine = engine
+        self._shared = shared
         self._job = job
         self._source = source
         self._machine = machine
@@ -133,13 +132,13 @@ class PartSender:
         # A buffered part that waited for another try has kept its memory.
         if sending.buffered is None:
             reserved_bytes = needed_bytes(part.length_bytes, copies=1 if self._is_direct else 2)
-            if not self._engine.budget.reserve(reserved_bytes):
+            if not self._shared.budget.reserve(reserved_bytes):
                 return False
             sending.held_bytes = reserved_bytes
-        self._machine.take(self._engine.settings.part_bytes)
+        self._machine.take(self._shared.settings.part_bytes)
         self._sending[part.number] = sending
         sending.has_slot = True
-        self._engine.in_flight += 1
+        self._shared.in_flight += 1
         if self._is_direct or sending.buffered is not None:
             self._transmit(sending)
         else:
@@ -148,7 +147,7 @@ class PartSender:
 
     def _peek(self) -> Part | None:
         try:
-            return self._machine.peek(self._engine.settings.part_bytes)
+            return self._machine.peek(self._shared.settings.part_bytes)
         except FastputError as error:  # a stream too long for its part numbers
             self._owner.fail(error)
             return None
@@ -156,7 +155,7 @@ class PartSender:
     def _buffer(self, sending: _Sending) -> None:
         source, part, checksum = self._source, sending.part, self._job.checksum
         self._is_reading_stream = self._is_stream
-        self._engine.loop.read(
+        self._shared.loop.read(
             lambda: buffer_part(source, part, checksum),
             lambda done: self._owner.guard(lambda: self._buffered(sending, done)),
         )
@@ -184,7 +183,7 @@ class PartSender:
             self._transmit(sending)
         else:
             self._owner.first_buffered(is_whole=is_end)
-        self._engine.pump()
+        self._shared.pump()
 
     def _transmit(self, sending: _Sending) -> None:
         job, number = self._job, sending.part.number
@@ -202,7 +201,7 @@ class PartSender:
         else:
             request = part_request(self._endpoint, job.uri, self._machine.upload_id, number, headers, sending.body)
         sending.attempt += 1
-        loop, owner = self._engine.loop, self._owner
+        loop, owner = self._shared.loop, self._owner
         sending.ticket = self._link.transport.send(
             request,
             lambda response: loop.call(lambda: owner.guard(lambda: self._answered(sending, response))),
@@ -224,7 +223,7 @@ class PartSender:
         error: FastputError | None = self._source.failure_of(sending.body)
         if error is None:
             error, is_temporary = self._judge(sending.part, response)
-            policy = self._engine.retry if self._link.has_answered else FIRST_CONTACT
+            policy = self._shared.retry if self._link.has_answered else FIRST_CONTACT
             delay_s = policy.delay_s(sending.attempt, random.random()) if is_temporary else None
             if delay_s is not None:
                 self._send_again_later(sending, delay_s)
@@ -245,9 +244,9 @@ class PartSender:
         )
         self._source.was_sent(part)
         self.sent_bytes += part.length_bytes
-        self._engine.sent_bytes += part.length_bytes
+        self._shared.sent_bytes += part.length_bytes
         self._owner.confirmed()
-        self._engine.pump()
+        self._shared.pump()
 
     def _judge(self, part: Part, response: Response) -> tuple[FastputError, bool]:
         """Why a part wasn't taken, as an exception, and whether another try may help."""
@@ -268,25 +267,25 @@ class PartSender:
     def _send_again_later(self, sending: _Sending, delay_s: float) -> None:
         part = sending.part
         sending.has_slot = False
-        self._engine.in_flight -= 1
+        self._shared.in_flight -= 1
         self.resent_bytes += part.length_bytes
-        self._engine.resent_bytes += part.length_bytes
+        self._shared.resent_bytes += part.length_bytes
         if sending.buffered is None:
-            self._engine.budget.release(sending.held_bytes)
+            self._shared.budget.release(sending.held_bytes)
             sending.held_bytes = 0
 
         def again() -> None:
             if not self._is_stopped:
                 self._machine.lost(part.number)
-                self._engine.pump()
+                self._shared.pump()
 
-        self._engine.loop.call_later(delay_s, lambda: self._owner.guard(again))
-        self._engine.pump()
+        self._shared.loop.call_later(delay_s, lambda: self._owner.guard(again))
+        self._shared.pump()
 
     def _release(self, sending: _Sending) -> None:
         del self._sending[sending.part.number]
-        self._engine.in_flight -= sending.has_slot
-        self._engine.budget.release(sending.held_bytes)
+        self._shared.in_flight -= sending.has_slot
+        self._shared.budget.release(sending.held_bytes)
 
 
 def is_direct(source: Source, checksum: Checksum) -> bool:

@@ -12,29 +12,31 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fastput.engine.job import Job
+from fastput.engine.links import Link
 from fastput.engine.multipart import Completion, MultipartUpload, State
 from fastput.engine.parts import PartSender, is_direct
 from fastput.engine.plan import make_plan
+from fastput.engine.shared import Shared
 from fastput.errors import FastputError, ObjectExists
 from fastput.model import Checksum, Endpoint, Progress, Receipt, decode_crc, encode_crc
 from fastput.native.crc import crc32c_combine
 from fastput.source import Source
 from fastput.store import Completed
 
-if TYPE_CHECKING:
-    from fastput.engine.engine import Engine, Link
-
 
 class Upload:
     """Resolves its future exactly once, with a receipt or a FastputError."""
 
-    def __init__(self, engine: Engine, job: Job, future: Future[Receipt]) -> None:
+    def __init__(
+        self, shared: Shared, job: Job, future: Future[Receipt], on_finished: Callable[[Upload], None]
+    ) -> None:
         self.job = job
         self.future = future
-        self._engine = engine
+        self._shared = shared
+        self._on_finished = on_finished
         self._source: Source | None = None
         self._machine: MultipartUpload | None = None
         self._sender: PartSender | None = None
@@ -53,12 +55,12 @@ class Upload:
         self._source = source
         if self._error is not None:
             return
-        engine, copies = self._engine, 1 if is_direct(source, self.job.checksum) else 2
-        plan = make_plan(source.size_bytes, engine.settings, engine.budget.limit_bytes, copies, engine.limits)
+        shared, copies = self._shared, 1 if is_direct(source, self.job.checksum) else 2
+        plan = make_plan(source.size_bytes, shared.settings, shared.budget.limit_bytes, copies, shared.limits)
         self._machine = MultipartUpload(plan)
-        self._sender = PartSender(engine, self.job, source, self._machine, self)
+        self._sender = PartSender(shared, self.job, source, self._machine, self)
         if source.size_bytes is None:
-            engine.pump()  # reads the first part; first_buffered() goes on
+            shared.pump()  # reads the first part; first_buffered() goes on
             return
         if (first := self._machine.peek()) is not None:
             source.will_send(first)  # the disk works while the store's client gets ready
@@ -69,15 +71,15 @@ class Upload:
         self._create(is_multipart=not is_whole)
 
     def _create(self, is_multipart: bool) -> None:
-        job, engine = self.job, self._engine
+        job, shared = self.job, self._shared
 
         def create() -> tuple[Endpoint, Link, str | None]:
-            if job.no_clobber and engine.store.exists(job.uri):
+            if job.no_clobber and shared.store.exists(job.uri):
                 text = f"{job.uri}: an object is there already, and --no-clobber was given"
                 raise ObjectExists(text, bucket=job.uri.bucket, key=job.uri.key)
-            upload_id = engine.store.create(job.uri, job.attributes, job.checksum) if is_multipart else None
+            upload_id = shared.store.create(job.uri, job.attributes, job.checksum) if is_multipart else None
             # After Create, which follows redirects to the bucket's own region.
-            endpoint, link = engine.link(job.uri)
+            endpoint, link = shared.links.to(job.uri)
             return endpoint, link, upload_id
 
         self._control(create, self._created)
@@ -88,7 +90,7 @@ class Upload:
         self._machine.created(upload_id)
         if self._error is None:
             self._sender.connected(endpoint, link)
-            self._engine.pump()
+            self._shared.pump()
 
     def wants_to_send(self) -> bool:
         """Whether send() has something to do now."""
@@ -106,7 +108,7 @@ class Upload:
             self._complete(self._machine.complete())
 
     def _complete(self, completion: Completion) -> None:
-        job, source, store, sender = self.job, self._source, self._engine.store, self._sender
+        job, source, store, sender = self.job, self._source, self._shared.store, self._sender
         assert source is not None and sender is not None
 
         def complete() -> tuple[Completion, Completed]:
@@ -176,7 +178,7 @@ class Upload:
 
         def abort() -> None:
             try:
-                self._engine.store.abort(self.job.uri, upload_id)
+                self._shared.store.abort(self.job.uri, upload_id)
             except FastputError:
                 error.upload_id = upload_id
 
@@ -201,7 +203,7 @@ class Upload:
         if self._source is not None:
             self._source.close()
         # First out of the engine: who waits for the future may look at the counters.
-        self._engine.finished(self)
+        self._on_finished(self)
         if isinstance(outcome, Receipt):
             self.future.set_result(outcome)
         else:
@@ -216,7 +218,7 @@ class Upload:
             self.guard(lambda: then(future.result()))
             self.settle()
 
-        self._engine.loop.control(work, done)
+        self._shared.loop.control(work, done)
 
     def _report(self) -> None:
         if self.job.on_progress is None:
