@@ -116,10 +116,14 @@ def to_error(answer: StoreAnswer, uri: ObjectUri, action: str, part: int | None 
     )
 
 
-def unreachable(uri: ObjectUri, endpoint: str, reason: str) -> EndpointError:
-    """The exception for a request that got no answer."""
+def unreachable(uri: ObjectUri, endpoint: str, reason: str, is_tls: bool = False) -> EndpointError:
+    """The exception for a request that got no answer; is_tls: because TLS failed."""
+    if is_tls:
+        reason = f"TLS failed: {reason}: give the authority of its certificate with --ca-bundle, or"
+    else:
+        reason += ":"
     return EndpointError(
-        f"{uri}: no answer from {endpoint}: {reason}: check the endpoint, the network and the port",
+        f"{uri}: no answer from {endpoint}: {reason} check the endpoint, the network and the port",
         bucket=uri.bucket,
         key=uri.key,
     )

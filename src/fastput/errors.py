@@ -49,8 +49,9 @@ class FastputError(Exception):
         code: str | None = None,
         upload_id: str | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        # One line: a key may hold line breaks, and libraries' messages do.
+        self.message = " ".join(message.splitlines())
+        super().__init__(self.message)
         self.bucket = bucket
         self.key = key
         self.part = part

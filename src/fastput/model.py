@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import enum
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
@@ -158,18 +159,31 @@ class ObjectAttributes:
         """Checks what every store would refuse.
 
         Raises:
-            UsageError: metadata above 2 KiB or not header-safe, or more than 10 tags.
+            UsageError: metadata above 2 KiB, values that no header can carry, more than 10 tags.
         """
-        size_bytes = sum(len(k.encode()) + len(v.encode()) for k, v in self.metadata.items())
+        for name, value in self.metadata.items():
+            if not _TOKEN.fullmatch(name):
+                raise UsageError(f"the metadata name {name!a} can't stand in an HTTP header")
+            _check_value(f"the metadata value of {name!r}", value)
+        size_bytes = sum(len(name) + len(value) for name, value in self.metadata.items())
         if size_bytes > MAX_USER_METADATA_BYTES:
             raise UsageError(f"the metadata is {size_bytes:,} bytes long; S3 takes {MAX_USER_METADATA_BYTES:,}")
-        for name, value in self.metadata.items():
-            if not name or not name.isascii() or not name.isprintable() or " " in name or ":" in name:
-                raise UsageError(f"the metadata name {name!r} can't stand in an HTTP header")
-            if not value.isascii() or not (value.isprintable() or not value):
-                raise UsageError(f"the metadata value of {name!r} must be printable ASCII: encode it first")
+        _check_value("the content type", self.content_type or "")
+        _check_value("the storage class", self.storage_class or "")
         if len(self.tags) > MAX_TAGS:
             raise UsageError(f"{len(self.tags)} tags; S3 takes {MAX_TAGS} on an object")
+        for text in (*self.tags.keys(), *self.tags.values()):
+            if any("\ud800" <= character <= "\udfff" for character in text):
+                raise UsageError(f"the tag {text!a} is not UTF-8")
+
+
+# https://www.rfc-editor.org/rfc/rfc9110#name-tokens
+_TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+def _check_value(what: str, value: str) -> None:
+    if not value.isascii() or not (value.isprintable() or not value):
+        raise UsageError(f"{what} must be printable ASCII: encode it first")
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,4 +270,4 @@ class Receipt:
 
     def to_json(self) -> str:
         """One line, without a newline."""
-        return json.dumps(self.to_dict(), ensure_ascii=False)
+        return json.dumps(self.to_dict())

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from fastput.errors import UsageError
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<prefix>[kmgtp]?)(?P<suffix>i?b?)", re.IGNORECASE)
+# What a file offset holds.
+_MAX_BYTES = 2**63 - 1
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
@@ -22,9 +25,9 @@ def parse_size(text: str) -> int:
     if not match:
         raise UsageError(f"{text!r} is not a size; write it as 8MiB, 2G or 500MB")
     base = 1000 if match["prefix"] and match["suffix"].lower() == "b" else 1024
-    size_bytes = float(match["number"]) * base ** _POWER[match["prefix"].lower()]
-    if size_bytes != int(size_bytes):
-        raise UsageError(f"{text!r} is not a whole number of bytes")
+    size_bytes = Fraction(match["number"]) * base ** _POWER[match["prefix"].lower()]
+    if size_bytes.denominator != 1 or size_bytes > _MAX_BYTES:
+        raise UsageError(f"{text[:40]!r} is not a whole number of bytes below 8 EiB")
     return int(size_bytes)
 
 

@@ -98,6 +98,19 @@ def test_any_order_of_completions_failures_and_retries() -> None:
     run_state_machine_as_test(AnyOrder, settings=settings(max_examples=60, stateful_step_count=60, deadline=None))
 
 
+def test_whole_with_the_last_answer_when_parts_go_one_at_a_time() -> None:
+    upload = MultipartUpload(make_plan(SIZE_BYTES, Settings(window=1, part_bytes=5 * MIB), 1 << 30))
+    upload.created("id")
+    sent_bytes = 0
+    while not upload.is_whole:
+        part = upload.take()
+        assert part is not None
+        upload.confirmed(confirmed(part))
+        sent_bytes += part.length_bytes
+    assert sent_bytes == SIZE_BYTES
+    assert upload.complete().crc64nvme == crc64nvme(CONTENT)
+
+
 @given(st.integers(0, 5), st.integers(0, 5 * MIB - 1))
 def test_a_stream_ends_inside_a_part(full_parts: int, rest_bytes: int) -> None:
     upload = MultipartUpload(make_plan(None, Settings(part_bytes=5 * MIB), 1 << 30))

@@ -50,7 +50,8 @@ def drain(body: PartBody, sizes: Iterator[int]) -> bytes:
     while True:
         piece = bytearray(b"\xaa" * next(sizes))
         got_bytes = body.readinto(piece)
-        assert piece[got_bytes:] == b"\xaa" * (len(piece) - got_bytes), "wrote behind what it returned"
+        if body.failure is None:
+            assert piece[got_bytes:] == b"\xaa" * (len(piece) - got_bytes), "wrote behind what it returned"
         whole += piece[:got_bytes]
         if not got_bytes:
             return bytes(whole)
@@ -79,7 +80,7 @@ def check(body: PartBody, wire: bytes, data: bytes) -> None:
         return
     framed = decode_aws_chunked(wire)
     assert framed.data == data
-    assert framed.chunks == (1 if data else 0)
+    assert all(chunk_bytes >= 8 * KIB for chunk_bytes in framed.chunks[:-1]), "S3 takes no shorter ones but the last"
     assert framed.trailers == {f"x-amz-checksum-{body.trailer}": ENCODERS[body.trailer](data)}
 
 
@@ -263,33 +264,37 @@ def test_threads_on_one_descriptor(fd: int) -> None:
 
 
 def test_the_gil_is_released(tmp_path: Path) -> None:
-    """Another thread runs while one readinto is under way: with a switch interval of an hour only a release lets it."""
+    """With a switch interval of an hour another thread can only get in where the GIL is given away."""
     path = tmp_path / "file"
-    path.write_bytes(bytes(64 * MIB))
-    started, counted, is_over = threading.Event(), [0], False
+    path.write_bytes(bytes(16 * MIB))
+    buffer = bytearray(16 * MIB)
+    is_reading, seen = False, []
+    gate = threading.Lock()
+    gate.acquire()
 
-    def count() -> None:
-        started.set()
-        while not is_over:
-            counted[0] += 1
+    def get_in() -> None:
+        with gate:
+            seen.append(is_reading)
 
     interval_s = sys.getswitchinterval()
-    buffer = bytearray(64 * MIB)
     with path.open("rb") as file:
-        body = file_body(file.fileno(), 0, 64 * MIB)
-        other = threading.Thread(target=count)
+        # Many, for a busy machine that doesn't wake the other thread at once. Making one gives the GIL away.
+        bodies = [file_body(file.fileno(), 0, 16 * MIB) for _ in range(200)]
+        other = threading.Thread(target=get_in)
+        other.start()
         try:
-            other.start()
-            started.wait()
             sys.setswitchinterval(3600)
-            before = counted[0]
-            body.readinto(buffer)
-            after = counted[0]
+            is_reading = True
+            gate.release()
+            for body in bodies:
+                body.readinto(buffer)
+                if seen:
+                    break
+            is_reading = False
         finally:
-            is_over = True
             sys.setswitchinterval(interval_s)
             other.join()
-    assert after > before
+    assert seen == [True]
 
 
 def test_buffers_are_let_go() -> None:

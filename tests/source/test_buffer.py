@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import array
+import math
 import mmap
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fastput.model import Part
 from fastput.source import BufferSource
+from tests.support.content import content
 
 
 def sent(source: BufferSource) -> bytes:
@@ -17,11 +20,11 @@ def sent(source: BufferSource) -> bytes:
     return source.body(Part(1, 0, source.size_bytes), None).read()
 
 
-@pytest.mark.parametrize("dtype", ["u1", "<i2", ">i4", ">f4", "<f8", "c16", "?", "f2", "S3", "U2", "i4,f8"])
+@pytest.mark.parametrize("dtype", ["u1", "<i2", ">i4", ">f4", "<f8", "c16", "?", "f2", "S3", "i4,f8"])
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (3, 5), (2, 3, 4), (0,), (3, 0)])
 def test_arrays(dtype: str, shape: tuple[int, ...]) -> None:
-    values = np.zeros(shape, dtype=dtype)
-    values.view(np.uint8).flat = np.arange(values.nbytes) % 251 if values.shape else 7
+    size_bytes = np.dtype(dtype).itemsize * math.prod(shape)
+    values = np.frombuffer(content(size_bytes), dtype=dtype).reshape(shape)
     assert sent(BufferSource(values)) == values.tobytes()
 
 
@@ -34,7 +37,7 @@ def test_parts_of_it() -> None:
 @pytest.mark.parametrize(
     "values", [np.zeros(10)[::2], np.asfortranarray(np.zeros((3, 4))), np.zeros((4, 4))[:, :2]], ids=str
 )
-def test_what_is_not_in_one_piece_is_refused(values: np.ndarray) -> None:
+def test_what_is_not_in_one_piece_is_refused(values: np.ndarray[Any, Any]) -> None:
     with pytest.raises(TypeError):
         BufferSource(values)
 

@@ -35,13 +35,14 @@ class Framed:
     """A decoded aws-chunked body."""
 
     data: bytes
-    chunks: int
+    chunks: tuple[int, ...]
     trailers: Mapping[str, str]
 
 
 def decode_aws_chunked(body: bytes) -> Framed:
     """Strictly, after https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html"""
-    data, chunks = bytearray(), 0
+    data = bytearray()
+    chunks: list[int] = []
     while True:
         line, separator, body = body.partition(b"\r\n")
         assert separator
@@ -53,7 +54,7 @@ def decode_aws_chunked(body: bytes) -> Framed:
         assert body[size_bytes : size_bytes + 2] == b"\r\n"
         data += body[:size_bytes]
         body = body[size_bytes + 2 :]
-        chunks += 1
+        chunks.append(size_bytes)
     trailers: dict[str, str] = {}
     while True:
         line, separator, body = body.partition(b"\r\n")
@@ -63,4 +64,4 @@ def decode_aws_chunked(body: bytes) -> Framed:
         name, _, value = line.decode("ascii").partition(":")
         trailers[name] = value
     assert body == b"", "something follows the trailers"
-    return Framed(bytes(data), chunks, trailers)
+    return Framed(bytes(data), tuple(chunks), trailers)

@@ -20,7 +20,7 @@ def dry_run(
 ) -> int:
     """Says for each source what would become of it; returns the exit status of the first that can't be sent."""
     settings = Settings(part_bytes=part_bytes) if window is None else Settings(window, part_bytes)
-    status = 0
+    status = failed = 0
     for source in sources:
         try:
             target = resolve_uri(b"" if source == "-" else source, uri)
@@ -33,6 +33,7 @@ def dry_run(
         except FastputError as error:
             reporter.failed(source, error)
             status = status or error.exit_status
+            failed += 1
             continue
         parts: int | None = None
         if plan.size_bytes is not None:
@@ -40,4 +41,5 @@ def dry_run(
             while plan.is_multipart and (part := next_part(plan, parts + 1, offset_bytes)) is not None:
                 parts, offset_bytes = parts + 1, offset_bytes + part.length_bytes
         reporter.planned(source, str(target), size_bytes, parts, plan.part_bytes)
+    reporter.plan_summary(len(sources), failed)
     return status

@@ -8,16 +8,9 @@ from typing import Any
 
 import click
 
-from fastput.cli.put import put
+from fastput.cli.put import EPILOG, put
 from fastput.errors import FastputError
 from fastput.version import __version__
-
-EPILOG = """
-\b
-Exit status: 0 every planned object was confirmed by the store; otherwise that of the first object that wasn't:
-  1 anything else      2 usage or a limit      3 source unreadable   4 source changed     5 credentials
-  6 store's refusal    7 checksum refused      8 object exists       9 no answer        130 interrupted
-"""
 
 
 def _print_version(context: click.Context, parameter: click.Parameter, value: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import warnings
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,12 +18,18 @@ from fastput.cli.report import Reporter, make_reporter
 from fastput.client import Client
 from fastput.client.client import resolve_uri
 from fastput.client.memory import default_memory_bytes
-from fastput.errors import FastputError, UsageError
+from fastput.errors import FastputError, SourceUnreadable, UsageError
 from fastput.model import Checksum, ObjectAttributes, Receipt
 from fastput.native.allocator import keep_buffers
 from fastput.units import parse_size
 
 STDIN = "-"
+EPILOG = """
+\b
+Exit status: 0 every planned object was confirmed by the store; otherwise that of the first object that wasn't:
+  1 anything else      2 usage or a limit      3 source unreadable   4 source changed     5 credentials
+  6 store's refusal    7 checksum refused      8 object exists       9 no answer        130 interrupted
+"""
 
 
 class Size(click.ParamType):  # type: ignore[type-arg]
@@ -74,7 +81,7 @@ class Tally:
         return self.first_status[1] if self.first_status else 0
 
 
-@click.command(no_args_is_help=True)
+@click.command(no_args_is_help=True, epilog=EPILOG)
 @click.argument("sources", nargs=-1, required=True, metavar="SRC...")
 @click.argument("uri", metavar="s3://BUCKET/KEY-OR-PREFIX/")
 @click.option("--endpoint-url", help="The store, if it isn't Amazon S3 or the profile's.")
@@ -120,8 +127,9 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
         memory_bytes = options["memory"] or default_memory_bytes()
         return dry_run(sources, uri, options["part_size"], options["concurrency"], memory_bytes, reporter)
     receipts = _open_receipts(options["receipt"])
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     keep_buffers()
+    if options["no_verify_ssl"]:
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # it was asked for
     client = Client(
         endpoint_url=options["endpoint_url"],
         region=options["region"],
@@ -132,6 +140,7 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
         part_size=options["part_size"],
         memory=options["memory"],
     )
+    interruption = Interruption(client)
     tally = Tally(planned=len(sources))
     places: dict[Future[Receipt], tuple[int, str]] = {}
     for place, source in enumerate(sources):
@@ -154,10 +163,32 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
     shows_progress = not (options["no_progress"] or options["quiet"])
     display = make_display(client, _total_bytes(sources), shows_progress)
     _wait(client, places, tally, reporter, receipts, display)
-    client.close()
     display.close()
     reporter.summary(tally.planned, tally.receipts, tally.skipped, tally.failed, client.snapshot().resent_bytes)
+    if interruption.has_come:
+        # Every upload has said how it ended; threads that still wait for a store or a pipe aren't waited for.
+        sys.stdout.flush()
+        os._exit(tally.exit_status)
+    client.close()
     return tally.exit_status
+
+
+class Interruption:
+    """Ctrl-C and SIGTERM. The first cancels, and what is in flight ends in order; the second ends the process."""
+
+    def __init__(self, client: Client) -> None:
+        self.has_come = False
+        self._client = client
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: object) -> None:
+        if self.has_come:
+            os._exit(130)
+        self.has_come = True
+        # Not through sys.stderr, which may be in the middle of a line of its own.
+        os.write(2, b"fastput: stopping: cancelling what is in flight (Ctrl-C again to end at once)\n")
+        self._client.cancel("interrupted")
 
 
 def _wait(
@@ -168,20 +199,11 @@ def _wait(
     receipts: BinaryIO | None,
     display: Display,
 ) -> None:
-    """Reports each upload as it ends. The first Ctrl-C cancels and waits; the second ends the process at once."""
+    """Reports each upload as it ends."""
     left = set(places)
-    is_interrupted = False
     while left:
-        try:
-            done, left = wait(left, timeout=display.interval_s, return_when=FIRST_COMPLETED)
-            display.update()
-        except KeyboardInterrupt:
-            if is_interrupted:
-                os._exit(130)
-            is_interrupted = True
-            display.note("stopping: cancelling what is in flight (Ctrl-C again to end at once)")
-            client.cancel("interrupted")
-            continue
+        done, left = wait(left, timeout=display.interval_s, return_when=FIRST_COMPLETED)
+        display.update()
         for future in sorted(done, key=lambda future: places[future][0]):
             place, source = places[future]
             error = future.exception()
@@ -210,13 +232,15 @@ def _check_sources(sources: tuple[str, ...], uri: str) -> None:
             raise UsageError(f"{len(sources)} files need a prefix: end {uri} with a /")
     keys: dict[str, str] = {}
     for source in sources:
-        target = str(resolve_uri(sys.stdin.buffer if source == STDIN else source, uri))
+        target = str(resolve_uri(b"" if source == STDIN else source, uri))
         if target in keys:
             raise UsageError(f"{keys[target]} and {source} would both become {target}")
         keys[target] = source
 
 
 def _standard_input() -> BinaryIO:
+    if sys.stdin is None:
+        raise SourceUnreadable("standard input is closed: pipe something into fastput put -")
     if sys.stdin.isatty():
         raise UsageError("standard input is a terminal: pipe something into fastput put -")
     return open(0, "rb", buffering=0, closefd=False)

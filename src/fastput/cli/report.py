@@ -28,6 +28,9 @@ class Reporter(Protocol):
         self, planned: int, receipts: Sequence[Receipt], skipped: int, failed: int, resent_bytes: int
     ) -> None: ...
 
+    def plan_summary(self, planned: int, failed: int) -> None:
+        """After planned() alone: nothing was sent."""
+
 
 def make_reporter(as_json: bool, is_quiet: bool, is_verbose: bool) -> Reporter:
     """The reporter for these options."""
@@ -71,6 +74,9 @@ class TextReporter:
         text = f"{len(receipts)} of {planned} sent, {skipped} skipped, {failed} failed: {format_size(size_bytes)}"
         self._line(f"{text} in {format_duration(duration_s)}, {format_goodput(size_bytes / duration_s)}")
 
+    def plan_summary(self, planned: int, failed: int) -> None:
+        pass  # the lines have said it
+
     def _line(self, text: str) -> None:
         if not self._is_quiet:
             click.echo(text)
@@ -112,6 +118,9 @@ class JsonReporter:
                 "resent_bytes": resent_bytes,
             }
         )
+
+    def plan_summary(self, planned: int, failed: int) -> None:
+        self.summary(planned, (), planned - failed, failed, 0)
 
     def _line(self, document: dict[str, Any]) -> None:
         click.echo(json.dumps(document))

@@ -19,6 +19,8 @@ from fastput.model import Receipt
 from fastput.store import Store
 from fastput.tuner import Settings
 
+CANCEL_GRACE_S = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -95,7 +97,11 @@ class Engine:
         )
 
     def cancel(self, reason: str) -> None:
-        """Ends all uploads with Interrupted; their futures resolve when nothing is in flight any more. Any thread."""
+        """Ends all uploads with Interrupted. Any thread.
+
+        Their futures resolve when nothing of them is in flight or on the store any more; after five seconds, because
+        a store doesn't answer, even so, and the error says that something may be left.
+        """
 
         def end() -> None:
             self._is_closing = True
@@ -103,6 +109,7 @@ class Engine:
             self._queued.clear()
             for upload in uploads:
                 upload.fail(Interrupted(f"{upload.job.uri}: {reason}"))
+            self._shared.loop.call_later(CANCEL_GRACE_S, lambda: self._give_up(uploads, reason))
 
         self._shared.loop.call(end)
 
@@ -126,6 +133,11 @@ class Engine:
                     upload.start()
             elif not upload.send():
                 return  # no memory: wait for a part to end, and let nobody overtake
+
+    def _give_up(self, uploads: list[Upload], reason: str) -> None:
+        for upload in uploads:
+            text = f"{upload.job.uri}: {reason}; the store doesn't answer: an upload with parts may be left on it"
+            upload.refuse(Interrupted(text, upload_id=upload.upload_id))
 
     def _finished(self, upload: Upload) -> None:
         """The upload has resolved its future."""

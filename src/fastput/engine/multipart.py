@@ -140,13 +140,7 @@ class MultipartUpload:
     @property
     def is_whole(self) -> bool:
         """Every part of the source is confirmed."""
-        return (
-            self._state is State.SENDING
-            and self._is_all_planned
-            and not self._in_flight
-            and not self._waiting
-            and bool(self._confirmed)
-        )
+        return self._state is State.SENDING and bool(self._confirmed) and not self._in_flight and self.peek() is None
 
     def complete(self) -> Completion:
         """All parts are confirmed: what to complete the upload with."""

@@ -258,7 +258,8 @@ class PartSender:
             return CredentialsError(f"{uri}: no credentials: {response.reason}"), False
         if response.failure is not None:
             is_temporary = response.failure is not Failure.TLS or link.has_answered
-            return unreachable(uri, f"{endpoint.scheme}://{endpoint.authority}", response.reason), is_temporary
+            url = f"{endpoint.scheme}://{endpoint.authority}"
+            return unreachable(uri, url, response.reason, response.failure is Failure.TLS), is_temporary
         if 200 <= response.status < 300:
             return StoreError(f"{uri}: could not {action}: the answer has no ETag", status=response.status), True
         answer = parse_answer(response.status, response.headers, response.body)

@@ -42,9 +42,15 @@ class Upload:
         self._sender: PartSender | None = None
         self._calls = 0  # control calls under way
         self._error: FastputError | None = None
+        self._is_finished = False
         self._started_at = 0.0
 
     # ---- towards the receipt
+
+    @property
+    def upload_id(self) -> str | None:
+        """The multipart upload on the store, if one is known."""
+        return self._machine.upload_id if self._machine is not None else None
 
     def start(self) -> None:
         """Opens the source."""
@@ -155,7 +161,7 @@ class Upload:
 
     def fail(self, error: FastputError) -> None:
         """Gives up. The first error counts."""
-        if self._error is not None or self.future.done():
+        if self._error is not None or self._is_finished:
             return
         self._error = error
         if self._sender is not None:
@@ -165,7 +171,7 @@ class Upload:
     def settle(self) -> None:
         """When nothing is under way any more: aborts on the store, then reports the error."""
         is_idle = self._calls == 0 and (self._sender is None or self._sender.is_idle)
-        if self._error is None or not is_idle or self.future.done():
+        if self._error is None or not is_idle or self._is_finished:
             return
         machine = self._machine
         if machine is None or machine.state is State.DONE:
@@ -185,9 +191,9 @@ class Upload:
         self._control(abort, lambda _: machine.aborted())
 
     def refuse(self, error: FastputError) -> None:
-        """Resolves the future without waiting for anything."""
+        """Resolves the future without waiting for anything; what is under way is still cleaned up when it ends."""
         if not self.future.done():
-            self._error = error
+            self._error = self._error or error
             self.future.set_exception(error)
 
     def guard(self, event: Callable[[], None]) -> None:
@@ -200,11 +206,14 @@ class Upload:
     # ---- ending
 
     def _finish(self, outcome: Receipt | FastputError) -> None:
+        self._is_finished = True
         if self._source is not None:
             self._source.close()
         # First out of the engine: who waits for the future may look at the counters.
         self._on_finished(self)
-        if isinstance(outcome, Receipt):
+        if self.future.done():
+            pass  # refused before, or cancelled while it was queued
+        elif isinstance(outcome, Receipt):
             self.future.set_result(outcome)
         else:
             self.future.set_exception(outcome)

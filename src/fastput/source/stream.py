@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from typing import BinaryIO
 
 from fastput.errors import SourceError, SourceReadError
@@ -34,9 +35,12 @@ class StreamSource:
             while filled_bytes < length_bytes:
                 try:
                     got_bytes = self._stream.readinto(view[filled_bytes:])  # type: ignore[attr-defined]
+                    if got_bytes is None:  # nothing now, but not the end: the pipe was set not to block
+                        select.select([self._stream], [], [])
+                        continue
                 except (OSError, ValueError) as error:
                     raise SourceReadError(f"{self.name}: reading failed: {error}") from None
-                if not got_bytes:
+                if got_bytes == 0:
                     break
                 filled_bytes += got_bytes
         del buffer[filled_bytes:]

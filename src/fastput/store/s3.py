@@ -7,7 +7,6 @@ the module, because that alone takes 0.25 s.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
@@ -105,8 +104,7 @@ class S3Store:
             "create a multipart upload",
             lambda: self._client().create_multipart_upload(Bucket=uri.bucket, Key=uri.key, **arguments),
         )
-        upload_id: str = answer["UploadId"]
-        return upload_id
+        return _field(answer, "UploadId", uri, "create a multipart upload")
 
     def complete(
         self,
@@ -135,7 +133,8 @@ class S3Store:
                 Bucket=uri.bucket, Key=uri.key, UploadId=upload_id, MultipartUpload={"Parts": listed}, **arguments
             ),
         )
-        return Completed(etag=answer["ETag"], version_id=answer.get("VersionId"))
+        etag = _field(answer, "ETag", uri, "complete the multipart upload")
+        return Completed(etag, version_id=answer.get("VersionId"))
 
     def abort(self, uri: ObjectUri, upload_id: str) -> None:
         self._call(
@@ -196,9 +195,7 @@ def _make_client(options: StoreOptions) -> tuple[Any, Any]:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        for bundle in (options.ca_bundle, session.get_config_variable("ca_bundle")):
-            if bundle and not os.path.exists(bundle):
-                raise UsageError(f"the CA bundle {bundle} doesn't exist")
+        _check_bundle(options.ca_bundle or session.get_config_variable("ca_bundle"))
         client = session.create_client(
             "s3",
             region_name=options.region or session.get_config_variable("region") or "us-east-1",
@@ -210,9 +207,23 @@ def _make_client(options: StoreOptions) -> tuple[Any, Any]:
         raise
     except botocore.exceptions.ProfileNotFound as error:
         raise UsageError(f"{error}: see ~/.aws/config, or leave --profile and AWS_PROFILE out") from None
+    except botocore.exceptions.PartialCredentialsError as error:
+        raise CredentialsError(f"no credentials: {error}: set both, or give a --profile") from None
     except (ValueError, botocore.exceptions.BotoCoreError) as error:
         raise UsageError(f"the AWS configuration can't be used: {error}") from None
     return session, client
+
+
+def _check_bundle(path: str | None) -> None:
+    if not path:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"no PEM certificates in it ({error})"
+        raise UsageError(f"the CA bundle {path} can't be used: {reason}") from None
 
 
 def _attributes(attributes: ObjectAttributes) -> dict[str, Any]:
@@ -228,6 +239,14 @@ def _attributes(attributes: ObjectAttributes) -> dict[str, Any]:
     if attributes.tags:
         arguments["Tagging"] = urlencode(attributes.tags)
     return arguments
+
+
+def _field(answer: dict[str, Any], name: str, uri: ObjectUri, action: str) -> str:
+    if not answer.get(name):
+        raise StoreError(
+            f"{uri}: could not {action}: the answer has no {name}: is this an S3 store?", bucket=uri.bucket, key=uri.key
+        )
+    return str(answer[name])
 
 
 def _no_credentials() -> CredentialsError:
@@ -270,8 +289,10 @@ def _translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
     if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
         url = urlsplit(str(error.kwargs.get("endpoint_url", "")))
         endpoint = f"{url.scheme}://{url.netloc}" if url.netloc else "the endpoint"
-        kind = "TLS failed: " if isinstance(error, exceptions.SSLError) else ""
-        return unreachable(uri, endpoint, f"{kind}{_innermost(error)}")
+        return unreachable(uri, endpoint, _innermost(error), isinstance(error, exceptions.SSLError))
+    if isinstance(error, RecursionError):
+        # botocore follows a redirect that isn't S3's (301 without a region) for ever.
+        return to_error(StoreAnswer(301), uri, action)
     if isinstance(error, (exceptions.BotoCoreError, ValueError)):
         return UsageError(f"{uri}: could not {action}: {error}", bucket=uri.bucket, key=uri.key)
     return FastputError(f"{uri}: could not {action}: {type(error).__name__}: {error}", bucket=uri.bucket, key=uri.key)

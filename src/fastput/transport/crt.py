@@ -38,6 +38,15 @@ _FAILURES = (
 )
 
 
+# Answers that the runtime would retry by itself reach us by name only.
+_ANSWERS = {
+    "AWS_ERROR_S3_INTERNAL_ERROR": (500, "InternalError"),
+    "AWS_ERROR_S3_SLOW_DOWN": (503, "SlowDown"),
+    "AWS_ERROR_S3_REQUEST_TIMEOUT": (400, "RequestTimeout"),
+    "AWS_ERROR_S3_REQUEST_TIME_TOO_SKEWED": (403, "RequestTimeTooSkewed"),
+}
+
+
 class CrtRuntime:
     """The threads that all transports of one client share."""
 
@@ -191,6 +200,9 @@ def _response(
         return Response(status=status, headers=answered, body=error_body or b"")
     name = error.name if isinstance(error, exceptions.AwsCrtError) else type(error).__name__
     reason = error.message if isinstance(error, exceptions.AwsCrtError) else str(error)
+    if name in _ANSWERS:
+        status, code = _ANSWERS[name]
+        return Response(status=status, headers=headers, body=f"<Error><Code>{code}</Code></Error>".encode())
     failure = next((kind for prefix, kind in _FAILURES if name.startswith(prefix)), Failure.OTHER)
     return Response(failure=failure, reason=f"{reason} ({name})")
 

@@ -1,0 +1,204 @@
+"""An engine over a store in memory, with transports that can be looked at, held and broken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastput.engine.engine import Engine
+from fastput.engine.job import Job
+from fastput.engine.retry import RetryPolicy
+from fastput.limits import StoreLimits
+from fastput.model import Checksum, ObjectAttributes, ObjectUri, Progress
+from fastput.source import BufferSource, FileSource, Source, StreamSource
+from fastput.store.memory import MemoryStore
+from fastput.transport import Request, Response, Ticket, Transport
+from fastput.transport.faulty import Fault, FaultyTransport
+from fastput.transport.memory import MemoryTransport
+from fastput.tuner import Settings
+from tests.support.content import MIB, crc32c_base64, crc64nvme_base64, decode_aws_chunked
+
+URI = ObjectUri("bucket", "key")
+SECONDS = 30  # the most that anything here may take before it counts as hanging
+PART = MIB
+SMALL_PARTS = StoreLimits(min_part_bytes=64 * 1024, max_parts=100)
+AT_ONCE = RetryPolicy(max_attempts=4, base_s=0.0)
+_CHECKSUMS = {"x-amz-checksum-crc64nvme": crc64nvme_base64, "x-amz-checksum-crc32c": crc32c_base64}
+
+
+class CheckingStore(MemoryStore):
+    """Decodes and checks bodies with others than fastput's code."""
+
+    def receive(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
+        refused = 400, {"x-amz-request-id": "request-1"}, b"<Error><Code>BadDigest</Code><Message>No.</Message></Error>"
+        if (body.endswith(b"\r\n\r\n") and b"\r\nx-amz-checksum-" in body[-80:]) or body.startswith(b"0\r\nx-amz"):
+            try:
+                framed = decode_aws_chunked(body)
+            except (AssertionError, ValueError):
+                return refused
+            if any(_CHECKSUMS[name](framed.data) != value for name, value in framed.trailers.items()):
+                return refused
+            body = framed.data
+        for name, checksum in _CHECKSUMS.items():
+            if headers.get(name, checksum(body)) != checksum(body):
+                return refused
+        return super().receive(path, headers, body)
+
+
+class WatchingTransport:
+    """Notes how much is under way at most: requests, and bytes of their parts."""
+
+    def __init__(self, inner: Transport) -> None:
+        self.inner = inner
+        self.most_requests = 0
+        self.most_bytes = 0
+        self.requests: list[Request] = []
+        self._requests = 0
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
+        size_bytes = request.body.length_bytes
+        with self._lock:
+            self.requests.append(request)
+            self._requests += 1
+            self._bytes += size_bytes
+            self.most_requests = max(self.most_requests, self._requests)
+            self.most_bytes = max(self.most_bytes, self._bytes)
+
+        def done(response: Response) -> None:
+            with self._lock:
+                self._requests -= 1
+                self._bytes -= size_bytes
+            on_done(response)
+
+        return self.inner.send(request, done)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+class HoldingTransport:
+    """Holds answers back until it is told to hand them on."""
+
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+        self._held: list[Callable[[], None]] = []
+        self._is_open = False
+        self._changed = threading.Condition()
+
+    def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
+        def done(response: Response) -> None:
+            with self._changed:
+                if not self._is_open:
+                    self._held.append(lambda: on_done(response))
+                    self._changed.notify_all()
+                    return
+            on_done(response)
+
+        return self._inner.send(request, done)
+
+    def wait_for(self, count: int) -> None:
+        """Until so many answers are held."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: len(self._held) >= count, SECONDS), f"{len(self._held)} of {count}"
+
+    @property
+    def held(self) -> int:
+        return len(self._held)
+
+    def let_go(self, count: int | None = None) -> None:
+        """Hands on the oldest of them, or all, and those that come from now on."""
+        with self._changed:
+            self._is_open = count is None
+            taken, self._held = self._held[:count], self._held[len(self._held[:count]) :]
+        for hand_on in taken:
+            hand_on()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+@dataclass
+class Rig:
+    """An engine with what it stands on."""
+
+    engine: Engine
+    store: CheckingStore
+    watching: WatchingTransport
+    holding: HoldingTransport
+
+    def job(
+        self,
+        source: Path | bytes | Callable[[], Source],
+        key: str = "key",
+        checksum: Checksum = Checksum.CRC64NVME,
+        no_clobber: bool = False,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> Job:
+        def open_source() -> Source:
+            if isinstance(source, Path):
+                return FileSource(source)
+            return BufferSource(source) if isinstance(source, bytes) else source()
+
+        return Job(open_source, ObjectUri("bucket", key), ObjectAttributes(), checksum, no_clobber, on_progress)
+
+    def settle(self) -> None:
+        """Until the loop has done everything that was in its queue."""
+        done = threading.Event()
+        self.engine._shared.loop.call(done.set)
+        assert done.wait(SECONDS)
+
+    def expect_nothing_held(self) -> None:
+        self.settle()
+        snapshot = self.engine.snapshot()
+        assert (snapshot.in_flight, snapshot.reserved_bytes, snapshot.uploads) == (0, 0, 0)
+        assert self.store.uploads == {}
+
+
+@contextlib.contextmanager
+def rig(
+    faults: Iterable[Fault] = (),
+    *,
+    window: int = 4,
+    part_bytes: int = PART,
+    memory_bytes: int = 64 * MIB,
+    limits: StoreLimits = SMALL_PARTS,
+    holds: bool = False,
+    store: CheckingStore | None = None,
+) -> Iterator[Rig]:
+    """Ends with a check that no descriptor was left open."""
+    store = store or CheckingStore()
+    before = open_descriptors()
+    watching = WatchingTransport(FaultyTransport(MemoryTransport(store.receive), faults))
+    holding = HoldingTransport(watching)
+    settings = Settings(window=window, part_bytes=part_bytes)
+    engine = Engine(store, lambda *_: holding, settings, memory_bytes, limits, AT_ONCE)
+    if not holds:
+        holding.let_go()
+    try:
+        yield Rig(engine, store, watching, holding)
+    finally:
+        holding.let_go()
+        engine.close()
+    assert open_descriptors() == before
+
+
+def open_descriptors() -> list[str]:
+    """What this process has open, but for the listing itself."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            found.append(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
+    return sorted(entry for entry in found if f"/proc/{os.getpid()}/fd" not in entry)
+
+
+def stream(data: bytes) -> Callable[[], Source]:
+    """A source of unknown length."""
+    import io
+
+    return lambda: StreamSource(io.BytesIO(data))  # type: ignore[arg-type]
