@@ -90,7 +90,11 @@ class SourceReadError(SourceError):
 
 
 class SourceChanged(SourceError):
-    """The file isn't what it was when the upload began; nothing was completed on the store."""
+    """The file isn't what it was when the upload began.
+
+    No multipart upload was completed. A small file, sent in one request, is on the store as it was when it was read,
+    if it changed after that.
+    """
 
     exit_status = 4
 

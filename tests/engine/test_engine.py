@@ -291,7 +291,7 @@ def test_a_stream_that_fails_in_its_own_way() -> None:
     def open_source() -> Source:
         return StreamSource(Cut())  # type: ignore[arg-type]
 
-    with rig(holds=True) as engine:
+    with rig(window=20, holds=True) as engine:
         good = engine.engine.submit(engine.job(DATA, "good"))
         engine.holding.wait_for(1)
         bad = engine.engine.submit(engine.job(open_source, "bad"))
@@ -307,7 +307,7 @@ def test_a_source_that_can_not_be_opened_in_its_own_way() -> None:
     def open_source() -> Source:
         raise ValueError("cannot include dtype 'M' in a buffer")
 
-    with rig(holds=True) as engine:
+    with rig(window=20, holds=True) as engine:
         good = engine.engine.submit(engine.job(DATA, "good"))
         engine.holding.wait_for(1)
         bad = engine.engine.submit(engine.job(open_source, "bad"))

@@ -55,14 +55,10 @@ def put(engine: Rig, source: Given, data: bytes, checksum: Checksum = Checksum.C
 
 @pytest.mark.parametrize("part", EACH_PART)
 @pytest.mark.parametrize("kind", ["corrupt", "lose", "answer"])
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("times", [1, 2])
 def test_a_part_heals(given: Given, kind: str, part: int, times: int) -> None:
-    # An endpoint that was never heard of gets three attempts, any other four.
-    with rig([Fault("answer", part=None, status=503), Fault(kind, part, times)]) as engine:  # type: ignore[arg-type]
-        resent_bytes = put(engine, given, DATA)
-    length_bytes = 5 if part == 4 else PART
-    assert resent_bytes >= times * length_bytes
-    assert resent_bytes <= times * length_bytes + PART
+    with rig([Fault(kind, part, times)]) as engine:  # type: ignore[arg-type]
+        assert put(engine, given, DATA) == times * (5 if part == 4 else PART)
 
 
 @pytest.mark.parametrize("kind", ["corrupt", "lose", "answer"])
@@ -109,8 +105,7 @@ def test_a_part_that_never_arrives_ends_the_upload(given: Given, ending: str, pa
             assert error.part == part or ending == "200 without an ETag"
         assert engine.store.objects == {}
         engine.expect_nothing_held()
-        assert put(engine, content(10), content(10)) == 0 or True
-        engine.store.objects.clear()
+        assert engine.engine.submit(engine.job(SINGLE)).result(SECONDS).size_bytes == len(SINGLE), "it goes on"
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

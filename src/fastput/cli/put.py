@@ -160,8 +160,9 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
             reporter.failed(source, error)
         else:
             places[future] = (place, source)
-    shows_progress = not (options["no_progress"] or options["quiet"])
-    display = make_display(client, _total_bytes(sources), shows_progress)
+    # Beside JSON lines a bar is fine on a terminal; plain lines would end up in the same log.
+    is_silent = options["no_progress"] or options["quiet"] or (options["as_json"] and not sys.stderr.isatty())
+    display = make_display(client, _total_bytes(sources), not is_silent)
     _wait(client, places, tally, reporter, receipts, display)
     display.close()
     reporter.summary(tally.planned, tally.receipts, tally.skipped, tally.failed, client.snapshot().resent_bytes)

@@ -14,7 +14,7 @@ import enum
 import heapq
 from dataclasses import dataclass
 
-from fastput.engine.plan import Plan, next_part
+from fastput.engine.plan import Plan, next_part, too_long
 from fastput.model import ConfirmedPart, Part
 from fastput.native.crc import crc64nvme_combine
 
@@ -77,11 +77,7 @@ class MultipartUpload:
         self._state = State.SENDING
 
     def peek(self, wanted_bytes: int | None = None) -> Part | None:
-        """The part that take() would give, None when there is none to send now.
-
-        Raises:
-            UsageError: a stream has used up all part numbers.
-        """
+        """The part that take() would give, None when there is none to send now."""
         if self._waiting:
             return self._waiting[0][1]
         if self._is_all_planned:
@@ -103,6 +99,15 @@ class MultipartUpload:
             self._offset_bytes += part.length_bytes
         self._in_flight[part.number] = part
         return part
+
+    def check_length(self, part: Part) -> None:
+        """To be called when a stream's part was read and isn't empty.
+
+        Raises:
+            UsageError: the stream has used up all part numbers before it.
+        """
+        if part.number > self._plan.limits.max_parts:
+            raise too_long(self._plan, part.offset_bytes)
 
     def ended(self, number: int, length_bytes: int) -> Part | None:
         """The stream ended inside the newest part: it has this length. None if nothing is left of it.

@@ -146,11 +146,7 @@ class PartSender:
         return True
 
     def _peek(self) -> Part | None:
-        try:
-            return self._machine.peek(self._shared.settings.part_bytes)
-        except FastputError as error:  # a stream too long for its part numbers
-            self._owner.fail(error)
-            return None
+        return self._machine.peek(self._shared.settings.part_bytes)
 
     def _buffer(self, sending: _Sending) -> None:
         source, part, checksum = self._source, sending.part, self._job.checksum
@@ -172,6 +168,8 @@ class PartSender:
             return
         sending.buffered = buffered = done.result()
         is_end = self._is_stream and len(buffered.data) < planned_bytes
+        if self._is_stream and buffered.data:
+            self._machine.check_length(sending.part)
         if is_end:
             part = self._machine.ended(number, len(buffered.data))
             if part is None:

@@ -81,19 +81,14 @@ def make_plan(
 def next_part(plan: Plan, number: int, offset_bytes: int, wanted_bytes: int | None = None) -> Part | None:
     """The part with this number, beginning where the part before ended; None when nothing is left.
 
-    For a stream its length is an upper bound: the stream may end inside it.
-
-    Raises:
-        UsageError: a stream has used up all part numbers.
+    For a stream its length is an upper bound: the stream may end inside it. Behind the last part number comes a
+    probe of one byte: a stream that has one is too long (see too_long()).
     """
     limits = plan.limits
     wanted_bytes = max(wanted_bytes or 0, plan.part_bytes)
     if plan.size_bytes is None:
         if number > limits.max_parts:
-            raise UsageError(
-                f"the stream is longer than {limits.max_parts:,} parts of at most {format_size(plan.max_part_bytes)} "
-                f"hold; {format_size(offset_bytes)} were sent: give more --memory or a larger --part-size"
-            )
+            return Part(number, offset_bytes, 1)
         grown_bytes = _round_up(offset_bytes // STREAM_GROWTH, MIB)
         return Part(number, offset_bytes, min(max(wanted_bytes, grown_bytes), plan.max_part_bytes))
     left_bytes = plan.size_bytes - offset_bytes
@@ -104,6 +99,14 @@ def next_part(plan: Plan, number: int, offset_bytes: int, wanted_bytes: int | No
     least_bytes = _divide_up(left_bytes, limits.max_parts - number + 1)
     length_bytes = max(min(wanted_bytes, plan.max_part_bytes), least_bytes)
     return Part(number, offset_bytes, min(length_bytes, left_bytes))
+
+
+def too_long(plan: Plan, offset_bytes: int) -> UsageError:
+    """The error for a stream that goes on behind the last part number."""
+    return UsageError(
+        f"the stream is longer than {plan.limits.max_parts:,} parts of at most {format_size(plan.max_part_bytes)} "
+        f"hold; {format_size(offset_bytes)} were sent: give more --memory or a larger --part-size"
+    )
 
 
 def _share(size_bytes: int, window: int, max_part_bytes: int, limits: StoreLimits) -> int:

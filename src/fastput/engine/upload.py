@@ -20,7 +20,7 @@ from fastput.engine.multipart import Completion, MultipartUpload, State
 from fastput.engine.parts import PartSender, is_direct
 from fastput.engine.plan import make_plan
 from fastput.engine.shared import Shared
-from fastput.errors import FastputError, ObjectExists
+from fastput.errors import FastputError, ObjectExists, SourceChanged
 from fastput.model import Checksum, Endpoint, Progress, Receipt, decode_crc, encode_crc
 from fastput.native.crc import crc32c_combine
 from fastput.source import Source
@@ -118,7 +118,12 @@ class Upload:
         assert source is not None and sender is not None
 
         def complete() -> tuple[Completion, Completed]:
-            source.check_unchanged()
+            try:
+                source.check_unchanged()
+            except SourceChanged as error:
+                if completion.upload_id is None:  # the object is there, whole, as the file was when it was read
+                    raise SourceChanged(f"{error.message}; {job.uri} holds what it was before") from None
+                raise
             if completion.upload_id is None:
                 return completion, Completed(completion.parts[0].etag, sender.version_id)
             return completion, store.complete(
@@ -197,11 +202,15 @@ class Upload:
             self.future.set_exception(error)
 
     def guard(self, event: Callable[[], None]) -> None:
-        """Runs an event; a FastputError of it fails this upload only."""
+        """Runs an event; what it raises fails this upload only."""
         try:
             event()
         except FastputError as error:
             self.fail(error)
+        except Exception as error:
+            failure = FastputError(f"{self.job.uri}: failed inside: {type(error).__name__}: {error}")
+            failure.__cause__ = error
+            self.fail(failure)
 
     # ---- ending
 
