@@ -46,7 +46,7 @@ _REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocation
 _RETRYABLE = {
     *("RequestTimeout", "SlowDown", "ServiceUnavailable", "InternalError", "Throttling", "OperationAborted"),
     # The bytes are read and sent again.
-    *("BadDigest", "XAmzContentChecksumMismatch", "IncompleteBody"),
+    *("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "IncompleteBody"),
 }
 _RETRYABLE_STATUSES = {408, 429, 500, 502, 503, 504}
 
@@ -64,8 +64,8 @@ def parse_answer(status: int, headers: Mapping[str, str], body: bytes) -> StoreA
 
         try:
             fields = {node.tag.rpartition("}")[2]: (node.text or "") for node in ElementTree.fromstring(body)}
-        except ElementTree.ParseError:
-            pass  # a proxy's page, or an answer cut short: the status has to do
+        except (ElementTree.ParseError, LookupError, ValueError):
+            pass  # a proxy's page, an answer cut short, an encoding that nobody knows: the status has to do
     return StoreAnswer(
         status=status,
         code=fields.get("Code", ""),

@@ -8,8 +8,8 @@ from fractions import Fraction
 from fastput.errors import UsageError
 
 _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<prefix>[kmgtp]?)(?P<suffix>i?b?)", re.IGNORECASE)
-# What a file offset holds.
-_MAX_BYTES = 2**63 - 1
+# Far above any file, far below what a float can print.
+_MAX_BYTES = 10**30
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
@@ -27,7 +27,7 @@ def parse_size(text: str) -> int:
     base = 1000 if match["prefix"] and match["suffix"].lower() == "b" else 1024
     size_bytes = Fraction(match["number"]) * base ** _POWER[match["prefix"].lower()]
     if size_bytes.denominator != 1 or size_bytes > _MAX_BYTES:
-        raise UsageError(f"{text[:40]!r} is not a whole number of bytes below 8 EiB")
+        raise UsageError(f"{text[:40]!r} is not a whole number of bytes")
     return int(size_bytes)
 
 

@@ -259,7 +259,9 @@ def test_a_small_file_that_changes_after_it_was_read(path: Path) -> None:
         os.utime(path, ns=(0, 12345))
         engine.holding.let_go()
         error = future.exception(SECONDS)
-        assert (error is None) == bool(engine.store.objects)
+        assert isinstance(error, SourceChanged)
+        assert "holds what it was before" in str(error)
+        assert engine.store.objects
 
 
 # ---- others' mistakes

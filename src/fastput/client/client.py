@@ -229,7 +229,7 @@ def _open(source: Sendable) -> Source:
         return StreamSource(cast("BinaryIO", source), name=str(getattr(source, "name", "<stream>")))
     try:
         return BufferSource(cast("Buffer", source))
-    except TypeError:
+    except (TypeError, ValueError, BufferError):
         kind = type(source).__name__
         raise UsageError(f"a {kind} can't be sent: give a path, a binary file, or a contiguous buffer") from None
 

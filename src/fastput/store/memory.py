@@ -109,7 +109,7 @@ class MemoryStore:
         query = parse_qs(parts.query)
         bucket, _, key = unquote(parts.path.lstrip("/")).partition("/")
         uri = ObjectUri(bucket, key)
-        content = _decode(body) if body.endswith(b"\r\n\r\n") else body
+        content = _decode(body) if "x-amz-trailer" in headers else body
         if content is None or not _md5_agrees(headers, content):
             return 400, {}, b"<Error><Code>BadDigest</Code></Error>"
         with self._lock:
@@ -135,12 +135,20 @@ def _md5_agrees(headers: dict[str, str], content: bytes) -> bool:
 
 
 def _decode(body: bytes) -> bytes | None:
-    """The data of an aws-chunked body of at most one chunk; None if its checksum doesn't agree."""
-    length, _, rest = body.partition(b"\r\n")
-    size_bytes = int(length, 16)
-    content = rest[:size_bytes]
-    trailer = (rest[size_bytes + 5 :] if size_bytes else rest).partition(b"\r\n")[0]
-    name, _, value = trailer.decode().partition(":")
-    checksum = Checksum(name.removeprefix("x-amz-checksum-"))
+    """The data of an aws-chunked body with a checksum in its trailer; None if anything of it doesn't agree."""
+    pieces, rest = [], body
+    try:
+        while True:
+            length, _, rest = rest.partition(b"\r\n")
+            size_bytes = int(length, 16)
+            if size_bytes == 0:
+                break
+            pieces.append(rest[:size_bytes])
+            rest = rest[size_bytes:].removeprefix(b"\r\n")
+        name, _, value = rest.decode().strip().partition(":")
+        checksum = Checksum(name.removeprefix("x-amz-checksum-"))
+    except ValueError:
+        return None
+    content = b"".join(pieces)
     crc = crc64nvme(content) if checksum is Checksum.CRC64NVME else crc32c(content)
     return content if encode_crc(crc, checksum) == value else None

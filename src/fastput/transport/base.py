@@ -23,6 +23,17 @@ class Request:
     body: PartBody
 
 
+def framing_headers(body: PartBody) -> list[tuple[str, str]]:
+    """The headers that tell a store how a body is framed. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html"""
+    if body.trailer is None:
+        return []
+    return [
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", str(body.length_bytes)),
+        ("x-amz-trailer", f"x-amz-checksum-{body.trailer}"),
+    ]
+
+
 class Failure(enum.Enum):
     """Why a request got no answer."""
 

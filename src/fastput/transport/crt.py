@@ -12,12 +12,14 @@ from typing import Any
 from awscrt import auth, exceptions, http, io, s3
 
 from fastput.model import Credentials, Endpoint, TlsOptions
-from fastput.transport.base import Failure, Request, Response, Ticket
+from fastput.transport.base import Failure, Request, Response, Ticket, framing_headers
 
 # The connections that a client may open follow its target: max(10, target / 0.4). They are only opened when
 # requests are there for them, so that our window is the concurrency.
 _TARGET_GBPS = 100.0
 _CONNECT_TIMEOUT_MS = 5000
+# The client ends when the last reference to it goes; whoever else holds one must not make us wait for ever.
+_SHUTDOWN_S = 10.0
 # One thread reads and hashes about 5 GB/s from the page cache; reading from disks needs several in the queue.
 _MAX_THREADS = 8
 
@@ -90,12 +92,7 @@ class CrtTransport:
     def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
         body = request.body
         headers = [("host", self._authority), ("content-length", str(body.body_bytes)), *request.headers]
-        if body.trailer is not None:
-            headers += [
-                ("content-encoding", "aws-chunked"),
-                ("x-amz-decoded-content-length", str(body.length_bytes)),
-                ("x-amz-trailer", f"x-amz-checksum-{body.trailer}"),
-            ]
+        headers += framing_headers(body)
         message = http.HttpRequest("PUT", request.path, http.HttpHeaders(headers), body if body.body_bytes else None)
         exchange = _Exchange(on_done, self._under_way)
         exchange.start(
@@ -107,14 +104,17 @@ class CrtTransport:
         return exchange
 
     def close(self) -> None:
-        under_way = list(self._under_way)
-        for exchange in under_way:
-            exchange.cancel()
-        for exchange in under_way:
-            exchange.wait()
+        requests = [request for exchange in list(self._under_way) if (request := exchange.request) is not None]
+        for request in requests:
+            request.cancel()
+        for request in requests:
+            # Not result(): a traceback would hold the request, and the request the client, beyond `del`.
+            request.finished_future.exception()
         shutdown_event = self._client.shutdown_event
+        requests.clear()
+        request = None
         del self._client
-        shutdown_event.wait()
+        shutdown_event.wait(_SHUTDOWN_S)
 
 
 class _Provide:
@@ -125,7 +125,13 @@ class _Provide:
         self._given: tuple[Credentials, auth.AwsCredentials] | None = None
 
     def __call__(self) -> auth.AwsCredentials:
-        frozen = self._credentials()
+        try:
+            frozen = self._credentials()
+        except Exception:
+            if self._given is None:
+                raise
+            # They can't be renewed now: the store will say that they have expired, in words for people.
+            return self._given[1]
         if self._given is None or self._given[0] != frozen:
             self._given = (frozen, auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token))
         return self._given[1]
@@ -138,13 +144,13 @@ class _Exchange:
         self._on_done = on_done
         self._under_way = under_way
         self._headers: dict[str, str] = {}
-        self._request: s3.S3Request | None = None
+        self.request: s3.S3Request | None = None
         self._is_done = False
 
     def start(self, client: s3.S3Client, **arguments: Any) -> None:
         self._under_way.add(self)
         try:
-            self._request = client.make_request(
+            self.request = client.make_request(
                 type=s3.S3RequestType.DEFAULT,
                 on_headers=self._note_headers,
                 on_done=self._finish,
@@ -154,19 +160,11 @@ class _Exchange:
             self._under_way.discard(self)
             raise
         if self._is_done:
-            self._request = None
+            self.request = None
 
     def cancel(self) -> None:
-        if (request := self._request) is not None:
+        if (request := self.request) is not None:
             request.cancel()
-
-    def wait(self) -> None:
-        """Until the runtime has let go of the body."""
-        if (request := self._request) is not None:
-            try:
-                request.finished_future.result()
-            except Exception:
-                pass  # the callback has handed it on
 
     def _note_headers(self, status_code: int, headers: list[tuple[str, str]], **kwargs: Any) -> None:
         self._headers = {name.lower(): value for name, value in headers}
@@ -181,7 +179,7 @@ class _Exchange:
     ) -> None:
         self._under_way.discard(self)
         # The runtime's request, its body and this object hold each other: let go now, not at the next collection.
-        self._is_done, self._request = True, None
+        self._is_done, self.request = True, None
         self._on_done(_response(error, error_headers, error_body, status_code, self._headers))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from fastput.transport.base import Failure, Request, Response, Ticket
+from fastput.transport.base import Failure, Request, Response, Ticket, framing_headers
 
 
 class MemoryTransport:
@@ -31,7 +31,8 @@ class MemoryTransport:
         if request.body.readinto(body) < len(body):
             on_done(Response(failure=Failure.BODY, reason="the body ended early"))
             return
-        status, headers, answer = self._receive(request.path, dict(request.headers), bytes(body))
+        headers = dict([*request.headers, *framing_headers(request.body)])
+        status, headers, answer = self._receive(request.path, headers, bytes(body))
         on_done(Response(status=status, headers=headers, body=answer))
 
 

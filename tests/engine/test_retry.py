@@ -1,0 +1,31 @@
+"""When to try again: bounds, and what the jitter may do."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastput.engine.retry import RetryPolicy
+
+uniforms = st.floats(0, 1, exclude_max=True)
+
+
+@given(st.integers(1, 50), st.integers(1, 60), uniforms)
+def test_it_ends_and_stays_within_its_bounds(max_attempts: int, attempt: int, uniform: float) -> None:
+    policy = RetryPolicy(max_attempts, base_s=0.25, cap_s=20.0)
+    delay_s = policy.delay_s(attempt, uniform)
+    if attempt >= max_attempts:
+        assert delay_s is None
+    else:
+        assert delay_s is not None
+        assert 0 <= delay_s <= min(20.0, 0.25 * 2 ** (attempt - 1))
+
+
+def test_the_bound_doubles_up_to_the_cap() -> None:
+    policy = RetryPolicy(max_attempts=100, base_s=0.5, cap_s=3.0)
+    assert [policy.delay_s(attempt, 0.5) for attempt in range(1, 6)] == [0.25, 0.5, 1.0, 1.5, 1.5]
+    assert policy.delay_s(99, 0.0) == 0.0
+
+
+def test_one_attempt_is_no_retry() -> None:
+    assert RetryPolicy(max_attempts=1).delay_s(1, 0.0) is None

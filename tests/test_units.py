@@ -1,0 +1,80 @@
+"""Sizes, rates and durations as people write and read them."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastput.errors import UsageError
+from fastput.units import format_duration, format_goodput, format_size, parse_size
+
+BINARY = {"": 1, "B": 1, "K": 2**10, "KiB": 2**10, "Mi": 2**20, "m": 2**20, "MiB": 2**20, "G": 2**30, "TiB": 2**40}
+DECIMAL = {"kB": 10**3, "MB": 10**6, "gb": 10**9, "TB": 10**12}
+
+
+@given(st.integers(0, 2**16), st.sampled_from(sorted(BINARY | DECIMAL)), st.sampled_from(["", " "]))
+def test_whole_sizes(number: int, unit: str, space: str) -> None:
+    assert parse_size(f"{number}{space}{unit}") == number * (BINARY | DECIMAL)[unit]
+
+
+@given(st.integers(0, 2**63))
+def test_bytes_are_exact(size_bytes: int) -> None:
+    """BUG when this was written: above 2^53 the float in between rounded. (No object is that large.)"""
+    assert parse_size(str(size_bytes)) == size_bytes
+
+
+@given(st.integers(0, 9999), st.integers(1, 3), st.sampled_from(sorted(BINARY | DECIMAL)))
+def test_fractions_are_exact(digits: int, places: int, unit: str) -> None:
+    """BUG when this was written: 1.001kB was refused as "not a whole number of bytes": 1.001 * 1000 isn't 1001 in
+    binary floating point."""
+    text = f"{digits / 10**places:.{places}f}{unit}"
+    exact = Fraction(digits, 10**places) * (BINARY | DECIMAL)[unit]
+    if exact.denominator == 1:
+        assert parse_size(text) == exact
+    else:
+        with pytest.raises(UsageError, match="whole number"):
+            parse_size(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " ", "-1", "+1", "1e3", "0x10", "MiB", "1 2", "1.MiB", ".5M", "8MiBs", "nan", "inf"]
+)
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(UsageError, match="not a size"):
+        parse_size(text)
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_size_or_refused(text: str) -> None:
+    try:
+        assert parse_size(text) >= 0
+    except UsageError:
+        pass
+
+
+def test_a_size_beyond_all_bounds() -> None:
+    """BUG when this was written: OverflowError, and a traceback on the command line."""
+    try:
+        assert parse_size("9" * 400) == int("9" * 400)
+    except UsageError:
+        pass
+
+
+@given(st.integers(0, 2**50))
+def test_what_is_written_can_be_read(size_bytes: int) -> None:
+    text = format_size(size_bytes)
+    number, unit = text.split()
+    assert abs(float(number) * BINARY[{"MiB": "MiB", "GiB": "G"}.get(unit, unit)] - size_bytes) <= max(
+        0.05 * BINARY[{"GiB": "G"}.get(unit, unit)], 0.5
+    )
+
+
+def test_for_people() -> None:
+    sizes = [format_size(size_bytes) for size_bytes in (0, 1023, 1024, 8 << 20, 3 << 39, 49 << 40)]
+    assert sizes == ["0 B", "1023 B", "1.0 KiB", "8.0 MiB", "1.5 TiB", "49.0 TiB"]
+    assert format_goodput(1_234_500_000) == "1,234.5 MB/s"
+    durations = [format_duration(duration_s) for duration_s in (0, 3.21, 59.9, 60, 245, 7380)]
+    assert durations == ["0.0 s", "3.2 s", "59.9 s", "1m00s", "4m05s", "2h03m"]
