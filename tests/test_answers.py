@@ -85,13 +85,13 @@ def test_classes(status: int, code: str, error_class: type[errors.FastputError])
 
 
 def test_a_message_of_several_lines_stays_one() -> None:
-    # BUG when this was written: the store's message went through with its line ends.
+    # Was a bug: the store's message went through with its line ends.
     assert "\n" not in str(to_error(StoreAnswer(400, "Odd", "two\nlines"), URI, "send it"))
 
 
 # https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html. InvalidDigest is SeaweedFS's answer to a body
 # whose CRC isn't the trailer's; ours are always well-formed, so that sending again is right.
-# BUG when this was written: InvalidDigest was final, so that SeaweedFS never got a damaged part a second time.
+# Was a bug: InvalidDigest was final, so that SeaweedFS never got a damaged part a second time.
 @pytest.mark.parametrize("code", ["SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "BadDigest",
                                   "InvalidDigest", "XAmzContentChecksumMismatch", "IncompleteBody"])  # fmt: skip
 def test_codes_that_are_tried_again(code: str) -> None:

@@ -149,6 +149,6 @@ def test_receipts_are_json() -> None:
 
 
 def test_a_receipt_of_a_name_that_is_not_utf8_can_be_written() -> None:
-    """BUG when this was written: json.dumps(ensure_ascii=False) keeps the lone surrogate, which no file takes."""
+    """Was a bug: json.dumps(ensure_ascii=False) keeps the lone surrogate, which no file takes."""
     receipt = Receipt("\udcff", "bucket", "k", None, "e", 0, "", "none", (), None, None, 0.0, 0.0, 0)
     assert json.loads(receipt.to_json().encode())["source"] == "\udcff"

@@ -114,7 +114,7 @@ def test_standard_input_that_can_not_be_read(cli: Cli, bucket: str, small: Path,
 
 
 def test_standard_input_that_is_closed(cli: Cli, bucket: str, nothing_left: Nothing) -> None:
-    # BUG when this was written: sys.stdin is None, and _check_sources' sys.stdin.buffer a traceback.
+    # Was a bug: sys.stdin is None, and _check_sources' sys.stdin.buffer a traceback.
     done = cli("put", "-", f"s3://{bucket}/key", preexec_fn=lambda: os.close(0))
     done.expect_error(3 if "SourceError" in done.err else done.status, "standard input")
     assert done.status in (2, 3)

@@ -29,7 +29,7 @@ def test_no_such_bucket_for_standard_input(cli: Cli) -> None:
 
 
 def test_no_such_bucket_with_a_key_of_two_lines(cli: Cli, small: Path) -> None:
-    # BUG when this was written: a key may hold a newline, and the message then had two lines.
+    # Was a bug: a key may hold a newline, and the message then had two lines.
     cli("put", small, "s3://no-such-bucket-here/two\nlines").expect_error(6, "no bucket")
 
 
@@ -50,7 +50,7 @@ def test_no_credentials(cli: Cli, bucket: str, path: Path, nothing_left: Nothing
 
 
 def test_half_of_the_credentials(cli: Cli, bucket: str, small: Path, nothing_left: Nothing) -> None:
-    # BUG when this was written: exit status 2, as of a wrong option.
+    # Was a bug: exit status 2, as of a wrong option.
     env = {name: value for name, value in cli.env.items() if name != "AWS_SECRET_ACCESS_KEY"}
     Cli(env)("put", small, f"s3://{bucket}/key").expect_error(5, "AWS_SECRET_ACCESS_KEY")
     nothing_left.check()
@@ -78,7 +78,7 @@ KEYS = {"AWS_ACCESS_KEY_ID": "access", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_E
 
 
 # No server that runs here checks these: the answers are Amazon S3's, from its documentation.
-# BUG when this was written: RequestTimeTooSkewed for a small file ended as 9, "no answer": the runtime has an error
+# Was a bug: RequestTimeTooSkewed for a small file ended as 9, "no answer": the runtime has an error
 # of its own for it and hands no status on.
 @both_sizes
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_answers_of_amazon_s3(
     ("http_status", "headers"), [(403, ""), (404, ""), (301, "location: https://127.0.0.1:1/bucket/key\r\n")]
 )
 def test_answers_of_something_else(path: Path, http_status: int, headers: str) -> None:
-    """BUG when this was written: a proxy that redirects to https (301) ended a large file with botocore's
+    """Was a bug: a proxy that redirects to https (301) ended a large file with botocore's
     RecursionError, exit status 1."""
     with serve_answer(http_status, "<html>no store here</html>", headers) as server:
         cli = Cli(environment(**KEYS, AWS_ENDPOINT_URL=server.url))
@@ -114,7 +114,7 @@ def test_answers_of_something_else(path: Path, http_status: int, headers: str) -
 
 
 def test_a_success_that_is_none(large: Path) -> None:
-    """BUG when this was written: "fastput failed inside: KeyError: 'UploadId'", exit status 1."""
+    """Was a bug: "fastput failed inside: KeyError: 'UploadId'", exit status 1."""
     with serve_answer(200, "<html>Welcome to the router!</html>") as server:
         cli = Cli(environment(**KEYS, AWS_ENDPOINT_URL=server.url))
         cli("put", "--no-progress", large, "s3://bucket/key").expect_error(6)

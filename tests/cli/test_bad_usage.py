@@ -18,7 +18,7 @@ def test_malformed_uri(cli: Cli, small: Path, uri: str) -> None:
 
 
 def test_a_bucket_name_that_no_store_takes(cli: Cli, small: Path) -> None:
-    # BUG when this was written: botocore's message has two lines.
+    # Was a bug: botocore's message has two lines.
     cli("put", "--no-progress", small, "s3://Buck_et!/key").expect_error(2, "Buck_et!")
 
 
@@ -96,7 +96,7 @@ def test_options_that_can_not_work(
     nothing_left.check()
 
 
-# BUGS when this was written. Each ended in a traceback, in "fastput failed inside", or in exit status 9 with
+# Were bugs. Each ended in a traceback, in "fastput failed inside", or in exit status 9 with
 # "no answer from the endpoint", though the store was never asked.
 @pytest.mark.parametrize(
     "options",
@@ -123,7 +123,7 @@ def test_options_that_no_request_can_carry(
 
 
 def test_a_ca_bundle_that_is_none(cli: Cli, small: Path, tmp_path: Path) -> None:
-    # BUG when this was written: the runtime's RuntimeError, as "fastput failed inside", exit status 1.
+    # Was a bug: the runtime's RuntimeError, as "fastput failed inside", exit status 1.
     bundle = tmp_path / "ca.pem"
     bundle.write_text("not a certificate")
     endpoint = ("--endpoint-url", "https://127.0.0.1:1")
@@ -142,5 +142,5 @@ def test_no_arguments_and_help(cli: Cli) -> None:
 
 
 def test_help_of_put_mentions_exit_statuses(cli: Cli) -> None:
-    # BUG when this was written: only `fastput --help` does, and `fastput put --help` is what people call.
+    # Was a bug: only `fastput --help` does, and `fastput put --help` is what people call.
     assert "xit status" in cli("put", "--help").out

@@ -48,7 +48,7 @@ def test_while_a_put_is_in_flight(small: Path, number: int) -> None:
 
 
 def test_while_an_upload_is_being_created(large: Path) -> None:
-    """BUG when this was written: Create sits in botocore, which waits 300 s for an answer, four times."""
+    """Was a bug: Create sits in botocore, which waits 300 s for an answer, four times."""
     with serve_silence() as server:
         process = silent_cli(server.url).start("put", "--no-progress", large, "s3://bucket/key")
         server.wait()

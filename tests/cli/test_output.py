@@ -97,7 +97,7 @@ def test_receipts_are_appended(cli: Cli, bucket: str, small: Path, large: Path, 
 
 
 def test_a_receipt_of_a_file_whose_name_is_not_utf8(cli: Cli, bucket: str, small: Path, tmp_path: Path) -> None:
-    # BUG when this was written: the object is there, and then a UnicodeEncodeError's traceback, exit status 1.
+    # Was a bug: the object is there, and then a UnicodeEncodeError's traceback, exit status 1.
     named = small.rename(small.parent / os.fsdecode(b"\xff.bin"))
     receipts = tmp_path / "receipts.jsonl"
     done = cli("put", "--receipt", receipts, named, f"s3://{bucket}/key")
@@ -131,7 +131,7 @@ def test_dry_run_says_what_would_fail(cli: Cli, small: Path, bucket: str, nothin
 
 
 def test_dry_run_in_json_ends_with_a_summary(cli: Cli, small: Path) -> None:
-    # BUG when this was written: no summary, which programs wait for as the last line.
+    # Was a bug: no summary, which programs wait for as the last line.
     done = cli("put", "--dry-run", "--json", small, "s3://bucket/")
     assert done.status == 0
     assert done.events[0]["event"] == "planned"

@@ -52,7 +52,7 @@ def test_standard_input(cli: Cli, bucket: str, s3: S3Client, size_bytes: int) ->
 
 
 def test_a_pipe_that_does_not_block(cli: Cli, bucket: str, s3: S3Client) -> None:
-    """BUG when this was written: a pipe that is empty for a moment was taken for one that has ended, and the object
+    """Was a bug: a pipe that is empty for a moment was taken for one that has ended, and the object
     was cut off there, with exit status 0. Any process that shares a pipe can have made it non-blocking."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)
@@ -98,7 +98,7 @@ def test_checksums(cli: Cli, bucket: str, large: Path, s3: S3Client, checksum: s
 
 @pytest.mark.parametrize("size", ["small", "large"])
 def test_one_at_a_time(cli: Cli, bucket: str, s3: S3Client, request: pytest.FixtureRequest, size: str) -> None:
-    """BUG when this was written: it never ended. When the last part is confirmed, nobody has looked yet whether there
+    """Was a bug: it never ended. When the last part is confirmed, nobody has looked yet whether there
     is another (the window was full), so that the upload doesn't count as whole; afterwards nobody looks again."""
     path: Path = request.getfixturevalue(size)
     done = cli("put", "--no-progress", "--concurrency", "1", path, f"s3://{bucket}/key", timeout=20)
@@ -146,7 +146,7 @@ def test_tls(
 def test_any_certificate(
     cli: Cli, tls_url: str, bucket: str, s3: S3Client, request: pytest.FixtureRequest, size: str
 ) -> None:
-    """BUG when this was written: urllib3's InsecureRequestWarning on standard error, as often as it felt like."""
+    """Was a bug: urllib3's InsecureRequestWarning on standard error, as often as it felt like."""
     path: Path = request.getfixturevalue(size)
     done = cli("put", "--no-progress", "--no-verify-ssl", "--endpoint-url", tls_url, path, f"s3://{bucket}/key")
     assert (done.status, done.err) == (0, "")
@@ -162,6 +162,6 @@ def test_a_certificate_of_nobody_known(cli: Cli, tls_url: str, request: pytest.F
 
 
 def test_an_unknown_certificate_tells_what_to_do(cli: Cli, tls_url: str, large: Path) -> None:
-    # BUG when this was written: "check the endpoint, the network and the port", which are fine.
+    # Was a bug: "check the endpoint, the network and the port", which are fine.
     done = cli("put", "--no-progress", "--endpoint-url", tls_url, large, "s3://bucket/key")
     done.expect_error(9, "--ca-bundle")

@@ -8,7 +8,6 @@ import pytest
 
 import fastput
 from bench.servers.seaweedfs import SeaweedFS
-from fastput.model import TlsOptions
 from tests.support.content import MIB
 
 
@@ -26,8 +25,3 @@ def client(options: dict[str, str]) -> Iterator[fastput.Client]:
     """One for all tests that don't break it, as it is meant to be used."""
     with fastput.Client(part_size=5 * MIB, **options) as client:
         yield client
-
-
-@pytest.fixture
-def tls() -> TlsOptions:
-    return TlsOptions()

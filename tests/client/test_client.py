@@ -88,7 +88,7 @@ def test_a_pipe(client: fastput.Client, bucket: str, s3: S3Client) -> None:
 
 @pytest.mark.parametrize("source", [7, "nul\0byte", np.zeros(10)[::2], np.zeros(3, "M8[s]"), io.StringIO("text")])
 def test_what_can_not_be_sent(client: fastput.Client, bucket: str, s3: S3Client, source: Any) -> None:
-    """BUG when this was written, for the array of dates: its ValueError went through to the loop and failed every
+    """Was a bug, for the array of dates: its ValueError went through to the loop and failed every
     upload of the client."""
     with pytest.raises(fastput.FastputError) as caught:
         client.put(source, f"s3://{bucket}/key")
@@ -295,7 +295,7 @@ def test_leaving_the_block_waits(options: dict[str, str], bucket: str, s3: S3Cli
 
 
 def test_a_progress_callback_that_fails(options: dict[str, str], bucket: str) -> None:
-    """BUG when this was written: close() never returned; in a process of its own, so that it can be ended."""
+    """Was a bug: close() never returned; in a process of its own, so that it can be ended."""
     script = f"""
 import fastput
 def fail(progress):

@@ -39,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("window", [1, 2, 3, 100])
 def test_the_window_is_used_and_never_exceeded(path: Path, window: int) -> None:
-    """BUG when this was written, for a window of 1: the upload never ended (see tests/cli/test_put.py)."""
+    """Was a bug, for a window of 1: the upload never ended (see tests/cli/test_put.py)."""
     with rig(window=window, holds=True) as engine:
         future = engine.engine.submit(engine.job(path))
         most = min(window, 7)
@@ -111,7 +111,7 @@ def test_a_narrower_window_lets_the_rest_drain(path: Path) -> None:
 
 
 def test_a_window_that_narrows_when_everything_is_in_flight(path: Path) -> None:
-    """BUG when this was written: the upload never ended, for the same reason as with a window of 1: nobody looks
+    """Was a bug: the upload never ended, for the same reason as with a window of 1: nobody looks
     whether there is another part while the window is full, and an upload isn't whole before somebody has."""
     with rig(window=7, holds=True) as engine:
         future = engine.engine.submit(engine.job(path))
@@ -184,7 +184,7 @@ def test_a_stream_longer_than_its_part_numbers() -> None:
 
 
 def test_a_stream_of_exactly_its_part_numbers() -> None:
-    """BUG when this was written: refused as too long, though nothing of it is left to send: where it ends is only
+    """Was a bug: refused as too long, though nothing of it is left to send: where it ends is only
     known when a part after the last is asked for, and that is refused before it is read."""
     limits = StoreLimits(min_part_bytes=1000, max_part_bytes=PART, max_parts=3)
     data = content(3 * PART)
@@ -249,7 +249,7 @@ def test_a_file_that_changes_under_way(path: Path, checksum: Checksum, change: s
 
 
 def test_a_small_file_that_changes_after_it_was_read(path: Path) -> None:
-    """BUG when this was written: SourceChanged, which promises that nothing was completed, though the PutObject has
+    """Was a bug: SourceChanged, which promises that nothing was completed, though the PutObject has
     made the object. Either the object counts (all its bytes were read before the change, and were checked then), or
     it has to go."""
     os.truncate(path, 1000)
@@ -268,7 +268,7 @@ def test_a_small_file_that_changes_after_it_was_read(path: Path) -> None:
 
 
 def test_a_progress_callback_that_fails(path: Path) -> None:
-    """BUG when this was written: it failed every upload of the client with "fastput failed inside", left the
+    """Was a bug: it failed every upload of the client with "fastput failed inside", left the
     multipart upload on the store and the file open, and with the real transport close() hung for ever."""
 
     def on_progress(progress: Progress) -> None:
@@ -284,7 +284,7 @@ def test_a_progress_callback_that_fails(path: Path) -> None:
 
 
 def test_a_stream_that_fails_in_its_own_way() -> None:
-    """BUG when this was written: as above. A damaged gzip or a cut-off one raises neither OSError nor ValueError."""
+    """Was a bug: as above. A damaged gzip or a cut-off one raises neither OSError nor ValueError."""
 
     class Cut(io.BytesIO):
         def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
@@ -304,7 +304,7 @@ def test_a_stream_that_fails_in_its_own_way() -> None:
 
 
 def test_a_source_that_can_not_be_opened_in_its_own_way() -> None:
-    """BUG when this was written: as above. numpy's datetime64 arrays raise ValueError when a buffer is asked for."""
+    """Was a bug: as above. numpy's datetime64 arrays raise ValueError when a buffer is asked for."""
 
     def open_source() -> Source:
         raise ValueError("cannot include dtype 'M' in a buffer")

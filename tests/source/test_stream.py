@@ -49,7 +49,7 @@ def test_an_error_in_the_middle(error: Exception) -> None:
 
 
 def test_a_stream_that_breaks_in_its_own_way() -> None:
-    """BUG when this was written: only OSError and ValueError were turned into SourceReadError. A cut-off gzip raises
+    """Was a bug: only OSError and ValueError were turned into SourceReadError. A cut-off gzip raises
     EOFError, a damaged one zlib.error; they went through to the engine, which failed every upload of the client."""
     cut = gzip.compress(content(100_000))[:50_000]
     with gzip.open(io.BytesIO(cut)) as stream, pytest.raises(SourceReadError):
@@ -73,7 +73,7 @@ def test_a_pipe() -> None:
 
 
 def test_a_pipe_that_is_empty_for_a_moment_has_not_ended() -> None:
-    """BUG when this was written: readinto's None (nothing now, on a non-blocking descriptor) was taken for the end,
+    """Was a bug: readinto's None (nothing now, on a non-blocking descriptor) was taken for the end,
     and the object was cut off there without a word."""
     reading, writing = os.pipe()
     os.set_blocking(reading, False)

@@ -94,7 +94,7 @@ def test_answers_come_through(connect: Connect, status: int, code: str) -> None:
 
 @pytest.mark.parametrize(("status", "code"), ANSWERS + SWALLOWED)
 def test_answers_mean_the_same(connect: Connect, status: int, code: str) -> None:
-    """BUG when this was written: those that the runtime swallows were taken for no answer at all."""
+    """Was a bug: those that the runtime swallows were taken for no answer at all."""
     with serve_error(status, code) as server:
         response = answer_of(connect(server.url))
     assert response.failure is None
@@ -129,12 +129,28 @@ def test_no_such_host(connect: Connect) -> None:
     assert answer_of(connect("http://fastput-test.invalid:9000")).failure is Failure.NAME
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_no_credentials(connect: Connect) -> None:
     def refuse() -> Credentials:
         raise CredentialsError("none")
 
-    with serve_silence() as server:
-        assert answer_of(connect(server.url, refuse)).failure is Failure.CREDENTIALS
+    with serve_silence() as server, pytest.raises(CredentialsError, match="none"):
+        connect(server.url, refuse)
+
+
+def test_credentials_that_can_not_be_renewed_are_used_once_more(connect: Connect) -> None:
+    """What is raised in the runtime's threads would be printed there, as a traceback."""
+    calls: list[int] = []
+
+    def once() -> Credentials:
+        calls.append(1)
+        if len(calls) > 1:
+            raise CredentialsError("expired")
+        return MemoryCredentials()
+
+    with serve_answer(200, "", 'ETag: "e"\r\n') as server:
+        assert answer_of(connect(server.url, once)).status == 200
+    assert len(calls) == 2
 
 
 def test_cancelling(connect: Connect) -> None:

@@ -16,6 +16,7 @@ def dry_run(
     part_bytes: int | None,
     window: int | None,
     memory_bytes: int,
+    checksum: str,
     reporter: Reporter,
 ) -> int:
     """Says for each source what would become of it; returns the exit status of the first that can't be sent."""
@@ -29,7 +30,9 @@ def dry_run(
                 opened = FileSource(source)
                 size_bytes = opened.size_bytes
                 opened.close()
-            plan = make_plan(size_bytes, settings, memory_bytes)
+            plan = make_plan(
+                size_bytes, settings, memory_bytes, copies=2 if size_bytes is None or checksum == "md5" else 1
+            )
         except FastputError as error:
             reporter.failed(source, error)
             status = status or error.exit_status

@@ -125,7 +125,9 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
         from fastput.cli.dry_run import dry_run
 
         memory_bytes = options["memory"] or default_memory_bytes()
-        return dry_run(sources, uri, options["part_size"], options["concurrency"], memory_bytes, reporter)
+        return dry_run(
+            sources, uri, options["part_size"], options["concurrency"], memory_bytes, options["checksum"], reporter
+        )
     receipts = _open_receipts(options["receipt"])
     keep_buffers()
     if options["no_verify_ssl"]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from types import TracebackType
@@ -73,6 +74,7 @@ class Client:
     ) -> None:
         self._pid = os.getpid()
         self._is_closed = False
+        self._lock = threading.Lock()  # guards _is_closed, and that nothing is submitted behind it
         self._pending: set[Future[Receipt]] = set()
         settings = Settings(part_bytes=None if part_size is None else _bytes(part_size))
         if concurrency is not None:
@@ -90,7 +92,10 @@ class Client:
         return self.submit(source, uri, **options).result()
 
     async def aput(self, source: Sendable, uri: str, **options: Any) -> Receipt:
-        """Uploads without blocking the event loop. Options and errors as submit()."""
+        """Uploads without blocking the event loop. Options and errors as submit().
+
+        Cancelling the task stops the waiting, not an upload that has begun.
+        """
         import asyncio  # 50 ms that only those pay who use it
 
         return await asyncio.wrap_future(self.submit(source, uri, **options))
@@ -127,8 +132,6 @@ class Client:
             ForkError: in a child process of the one that made the client.
         """
         self._check_process()
-        if self._is_closed:
-            raise UsageError("this client is closed")
         attributes = ObjectAttributes(content_type, storage_class, dict(metadata or {}), dict(tags or {}))
         attributes.check()
         job = Job(
@@ -139,8 +142,11 @@ class Client:
             no_clobber=no_clobber,
             on_progress=on_progress,
         )
-        future = self._engine.submit(job)
-        self._pending.add(future)
+        with self._lock:
+            if self._is_closed:
+                raise UsageError("this client is closed")
+            future = self._engine.submit(job)
+            self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return future
 
@@ -156,10 +162,13 @@ class Client:
     def close(self) -> None:
         """Waits for what was submitted, then ends threads and connections. May be called twice."""
         self._check_process()
-        if not self._is_closed:
+        with self._lock:
+            if self._is_closed:
+                return
             self._is_closed = True
-            wait(set(self._pending))
-            self._engine.close()
+            pending = set(self._pending)
+        wait(pending)
+        self._engine.close()
 
     def __enter__(self) -> Client:
         return self

@@ -46,6 +46,9 @@ class FileSource:
             os.close(self._fd)
             kind = _KINDS.get(stat_module.S_IFMT(status.st_mode), "a special file")
             raise SourceUnreadable(f"{self._shown}: not a regular file but {kind}")
+        if status.st_size == 0 and os.pread(self._fd, 1, 0):
+            os.close(self._fd)
+            raise SourceUnreadable(f"{self._shown}: says that it is empty and isn't: send it with - as the source")
         self._stat = _identity(status)
         self.size_bytes: int | None = status.st_size
         self._cold_parts: set[int] = set()

@@ -38,7 +38,7 @@ class StreamSource:
                     if got_bytes is None:  # nothing now, but not the end: the pipe was set not to block
                         select.select([self._stream], [], [])
                         continue
-                except (OSError, ValueError) as error:
+                except Exception as error:  # a cut-off gzip raises EOFError, a damaged one zlib.error
                     raise SourceReadError(f"{self.name}: reading failed: {error}") from None
                 if got_bytes == 0:
                     break

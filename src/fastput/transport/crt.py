@@ -118,23 +118,30 @@ class CrtTransport:
 
 
 class _Provide:
-    """Hands out the credentials of the moment, for each request anew: they may be renewed on the way."""
+    """Hands out the credentials of the moment, for each request anew: they may be renewed on the way.
+
+    The first are fetched by the constructor, in a thread that may block and where an error is an error. The runtime
+    prints what is raised in its own threads: there, credentials that can't be renewed now are handed out once more,
+    and the store says in words that they have expired.
+    """
 
     def __init__(self, credentials: Callable[[], Credentials]) -> None:
         self._credentials = credentials
-        self._given: tuple[Credentials, auth.AwsCredentials] | None = None
+        self._frozen = credentials()
+        self._given = self._make()
 
     def __call__(self) -> auth.AwsCredentials:
         try:
             frozen = self._credentials()
         except Exception:
-            if self._given is None:
-                raise
-            # They can't be renewed now: the store will say that they have expired, in words for people.
-            return self._given[1]
-        if self._given is None or self._given[0] != frozen:
-            self._given = (frozen, auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token))
-        return self._given[1]
+            return self._given
+        if frozen != self._frozen:
+            self._frozen = frozen
+            self._given = self._make()
+        return self._given
+
+    def _make(self) -> auth.AwsCredentials:
+        return auth.AwsCredentials(self._frozen.access_key, self._frozen.secret_key, self._frozen.token)
 
 
 class _Exchange:

@@ -32,7 +32,11 @@ class MemoryTransport:
             on_done(Response(failure=Failure.BODY, reason="the body ended early"))
             return
         headers = dict([*request.headers, *framing_headers(request.body)])
-        status, headers, answer = self._receive(request.path, headers, bytes(body))
+        try:
+            status, headers, answer = self._receive(request.path, headers, bytes(body))
+        except Exception as error:
+            on_done(Response(failure=Failure.OTHER, reason=repr(error)))
+            return
         on_done(Response(status=status, headers=headers, body=answer))
 
 
