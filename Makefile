@@ -27,7 +27,7 @@ test: build/installed-test ## run the tests (ARGS="-k word" is handed to pytest)
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: build/installed-test,lint ## check style, types and the direction of imports
-	@$(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/cython-lint src && $(BIN)/lint-imports
+	@PATH="$(CURDIR)/$(BIN):$$PATH"; ruff check . && mypy && cython-lint src && lint-imports
 
 bench: build/installed-test,bench ## measure fastput beside other clients (ARGS are handed over)
 	@$(BIN)/python -m bench $(ARGS)

@@ -101,7 +101,7 @@ def test_attributes_that_fit(attributes: ObjectAttributes) -> None:
     attributes.check()
 
 
-# BUGS when this was written: all from "a@b" on went through or raised UnicodeEncodeError, and failed as late as in
+# Were bugs: all from "a@b" on went through or raised UnicodeEncodeError, and failed as late as in
 # the request, as "no answer from the endpoint" or "failed inside".
 @pytest.mark.parametrize(
     "attributes",
