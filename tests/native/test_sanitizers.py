@@ -104,3 +104,13 @@ def test_a_wrong_constant_would_be_found(compiler: str, constant: str, tmp_path:
     done = run(build(compiler, tmp_path / "test_crc", csrc=csrc))
     assert done.returncode != 0
     assert "fail" in done.stderr or "crc" in done.stderr
+
+
+def test_the_slicer_is_clean(sanitizing_compiler: str, tmp_path: Path) -> None:
+    program = tmp_path / "slicer"
+    sources = [str(CSRC / "slicer.c"), str(CSRC / "tests" / "test_slicer.c")]
+    command = [sanitizing_compiler, "-std=c11", "-D_GNU_SOURCE", "-g", "-O1", *SANITIZE, f"-I{CSRC}"]
+    subprocess.run([*command, "-o", str(program), *sources], check=True, timeout=300)
+    done = run(program)
+    assert done.returncode == 0, done.stderr
+    assert "0 failures" in done.stdout
