@@ -24,6 +24,7 @@ from typing import NamedTuple
 import awscrt
 from awscrt import checksums
 
+from bench import results
 from fastput.limits import DEFAULT_WINDOW, MIB
 from fastput.native import crc
 from fastput.native.slicer import FileBody
@@ -227,6 +228,7 @@ def main() -> None:
                     "size_bytes": size_bytes,
                     "repeats": arguments.repeats,
                     "awscrt": awscrt.__version__,
+                    "machine": results.machine(),
                     "kernels": [row._asdict() for row in rows],
                 },
                 indent=2,
