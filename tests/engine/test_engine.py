@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from fastput.engine.engine import Engine
+from fastput.engine.job import Job
 from fastput.errors import (
+    CredentialsError,
     EndpointError,
     FastputError,
     ObjectExists,
@@ -18,10 +21,12 @@ from fastput.errors import (
     UsageError,
 )
 from fastput.limits import StoreLimits
-from fastput.model import Checksum, ObjectUri, Progress
+from fastput.model import Checksum, ObjectAttributes, ObjectUri, Progress
 from fastput.source import FileSource, Source, StreamSource
+from fastput.store.memory import MemoryStore
+from fastput.transport import Transport
 from fastput.tuner import Settings
-from tests.engine.harness import PART, SECONDS, CheckingStore, rig, stream
+from tests.engine.harness import PART, SECONDS, SMALL_PARTS, URI, CheckingStore, rig, stream
 from tests.support.content import MIB, content, crc64nvme_base64
 
 DATA = content(6 * PART + 5)
@@ -377,3 +382,16 @@ def test_an_upload_cancelled_before_it_began() -> None:
             assert future.result(SECONDS).size_bytes == 1000
         assert "s3://bucket/key-4" not in engine.store.objects
         engine.expect_nothing_held()
+
+
+def test_no_upload_is_left_when_there_is_no_way_to_the_store(path: Path) -> None:
+    def refuse(*_: object) -> Transport:
+        raise CredentialsError("none")
+
+    store = MemoryStore()
+    engine = Engine(store, refuse, Settings(part_bytes=PART), 64 * MIB, limits=SMALL_PARTS)
+    job = Job(lambda: FileSource(path), URI, ObjectAttributes())
+    with pytest.raises(CredentialsError, match="none"):
+        engine.submit(job).result(SECONDS)
+    engine.close()
+    assert store.uploads == {}

@@ -84,8 +84,13 @@ class Upload:
                 text = f"{job.uri}: an object is there already, and --no-clobber was given"
                 raise ObjectExists(text, bucket=job.uri.bucket, key=job.uri.key)
             upload_id = shared.store.create(job.uri, job.attributes, job.checksum) if is_multipart else None
-            # After Create, which follows redirects to the bucket's own region.
-            endpoint, link = shared.links.to(job.uri)
+            try:
+                # After Create, which follows redirects to the bucket's own region.
+                endpoint, link = shared.links.to(job.uri)
+            except FastputError:
+                if upload_id is not None:  # nobody else knows of it yet
+                    shared.store.abort(job.uri, upload_id)
+                raise
             return endpoint, link, upload_id
 
         self._control(create, self._created)
