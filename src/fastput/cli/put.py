@@ -18,7 +18,7 @@ from fastput.cli.report import Reporter, make_reporter
 from fastput.client import Client
 from fastput.client.client import resolve_uri
 from fastput.client.memory import default_memory_bytes
-from fastput.errors import FastputError, SourceUnreadable, UsageError
+from fastput.errors import FastputError, ObjectExists, SourceUnreadable, UsageError
 from fastput.model import Checksum, ObjectAttributes, Receipt
 from fastput.native.allocator import keep_buffers
 from fastput.units import parse_size
@@ -69,7 +69,7 @@ class Tally:
     first_status: tuple[int, int] | None = None  # (place in the plan, exit status)
 
     def note_failure(self, place: int, error: FastputError) -> None:
-        if error.exit_status == 8:
+        if isinstance(error, ObjectExists):
             self.skipped += 1
         else:
             self.failed += 1

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import click
 
-from fastput.errors import FastputError
+from fastput.errors import FastputError, ObjectExists
 from fastput.model import Receipt
 from fastput.units import format_duration, format_goodput, format_size
 
@@ -93,7 +93,7 @@ class JsonReporter:
 
     def failed(self, source: str, error: FastputError) -> None:
         fields = ("bucket", "key", "part", "status", "code", "request_id", "upload_id")
-        kind = "skipped" if error.exit_status == 8 else "failed"
+        kind = "skipped" if isinstance(error, ObjectExists) else "failed"
         details = {name: getattr(error, name) for name in fields}
         self._line({"event": kind, "source": source, "error": type(error).__name__, "message": str(error),
                     "exit_status": error.exit_status, **details})  # fmt: skip

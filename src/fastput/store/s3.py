@@ -1,8 +1,8 @@
 """The control plane over botocore, the engine of boto3, with the user's ordinary configuration.
 
 botocore is used without boto3's resource layer and s3transfer: the same sessions, profiles, SSO and endpoint rules,
-ready 0.14 s earlier (docs/decisions/0003-control-plane.md). It is imported in the constructor's thread, not with
-the module, because that alone takes 0.25 s.
+ready 0.14 s earlier (docs/decisions/0003-control-plane.md). It is imported by the first call, on a thread
+that may block, because that alone takes 0.25 s.
 """
 
 from __future__ import annotations

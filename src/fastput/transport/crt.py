@@ -53,9 +53,8 @@ class CrtRuntime:
     """The threads that all transports of one client share."""
 
     def __init__(self, threads: int | None = None) -> None:
-        self._threads = threads or min(_MAX_THREADS, len(os.sched_getaffinity(0)))
-        self._loops = io.EventLoopGroup(self._threads)
-        self._bootstrap = io.ClientBootstrap(self._loops, io.DefaultHostResolver(self._loops))
+        loops = io.EventLoopGroup(threads or min(_MAX_THREADS, len(os.sched_getaffinity(0))))
+        self._bootstrap = io.ClientBootstrap(loops, io.DefaultHostResolver(loops))
 
     def transport(self, endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> CrtTransport:
         """A transport to one host and port: the runtime tells endpoints of one S3 client apart by host only."""
