@@ -13,6 +13,7 @@ from fastput.errors import (
     NoSuchBucket,
     ObjectExists,
     StoreError,
+    UploadGone,
     UsageError,
     WrongRegion,
 )
@@ -45,15 +46,24 @@ _INTEGRITY = {"BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmz
 _REGION = {"PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
 _RETRYABLE = {
     *("RequestTimeout", "SlowDown", "ServiceUnavailable", "InternalError", "Throttling", "OperationAborted"),
+    # Signed anew: a request may have waited too long, and credentials are renewed.
+    *("RequestTimeTooSkewed", "ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"),
     # The bytes are read and sent again.
     *("BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "IncompleteBody"),
 }
 _RETRYABLE_STATUSES = {408, 429, 500, 502, 503, 504}
+_THROTTLING = {"SlowDown", "ServiceUnavailable", "Throttling", "ThrottlingException", "TooManyRequests"}
+EXPIRED_CREDENTIALS = {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}
 
 
 def is_retryable(answer: StoreAnswer) -> bool:
     """Whether the same request may succeed later. A refused checksum may: the bytes are read again."""
     return answer.code in _RETRYABLE or answer.status in _RETRYABLE_STATUSES
+
+
+def is_throttling(answer: StoreAnswer) -> bool:
+    """Whether the store asks for fewer requests, rather than having failed at one."""
+    return answer.code in _THROTTLING or (not answer.code and answer.status in (429, 503))
 
 
 def parse_answer(status: int, headers: Mapping[str, str], body: bytes) -> StoreAnswer:
@@ -97,6 +107,9 @@ def to_error(answer: StoreAnswer, uri: ObjectUri, action: str, part: int | None 
     elif answer.status in (409, 412) and answer.code in ("PreconditionFailed", "ConditionalRequestConflict", ""):
         error_class = ObjectExists
         text = f"{uri}: an object is there already, and --no-clobber was given"
+    elif answer.code == "NoSuchUpload":
+        error_class = UploadGone
+        text = f"{uri}: could not {action}: the store has no such multipart upload any more: put it again to start anew"
     elif answer.status == 403:
         text = (
             f"{uri}: could not {action}: access denied ({said}): check the bucket's policy and the credentials' rights"
@@ -113,11 +126,12 @@ def to_error(answer: StoreAnswer, uri: ObjectUri, action: str, part: int | None 
         request_id=answer.request_id,
         status=answer.status,
         code=answer.code or None,
+        is_temporary=is_retryable(answer),
     )
 
 
 def unreachable(uri: ObjectUri, endpoint: str, reason: str, is_tls: bool = False) -> EndpointError:
-    """The exception for a request that got no answer; is_tls: because TLS failed."""
+    """The exception for a request that got no answer; is_tls: because TLS failed, which trying again doesn't mend."""
     if is_tls:
         reason = f"TLS failed: {reason}: give the authority of its certificate with --ca-bundle, or"
     else:
@@ -126,4 +140,5 @@ def unreachable(uri: ObjectUri, endpoint: str, reason: str, is_tls: bool = False
         f"{uri}: no answer from {endpoint}: {reason} check the endpoint, the network and the port",
         bucket=uri.bucket,
         key=uri.key,
+        is_temporary=not is_tls,
     )

@@ -11,11 +11,16 @@
      ├─ StoreError                  6   the store answered with an error
      │   ├─ NoSuchBucket
      │   ├─ WrongRegion
+     │   ├─ UploadGone                  the multipart upload was aborted by somebody else, or has expired
      │   ├─ IntegrityError          7   the store received other bytes than were read, and refused them
      │   └─ ObjectExists            8   --no-clobber: an object is there already
      ├─ EndpointError               9   the store can't be reached: name, connection, TLS, time-out
+     │   └─ Stalled                11   nothing moved for longer than --stall-timeout
+     ├─ JournalError                1   the journal can't be used
+     │   └─ JournalBusy            12   another process is sending the same source to the same object
      ├─ ForkError                   1   a client was used in another process than the one that made it
      └─ Interrupted               130   cancelled, or Ctrl-C
+         └─ Resumable              10   the same, and the same command goes on where it ended
 
 A subclass without a number has its parent's. Each error says what happened, to which object, and what to do.
 """
@@ -33,6 +38,8 @@ class FastputError(Exception):
         status: the HTTP status.
         code: the store's error code, e.g. "NoSuchBucket".
         upload_id: a multipart upload that is left on the store, if one is.
+        hint: what is kept of the upload, and how to go on with it.
+        is_temporary: the same may succeed if it is tried again (False rather than None).
     """
 
     exit_status = 1
@@ -48,6 +55,7 @@ class FastputError(Exception):
         status: int | None = None,
         code: str | None = None,
         upload_id: str | None = None,
+        is_temporary: bool = False,
     ) -> None:
         # One line: a key may hold line breaks, and libraries' messages do.
         self.message = " ".join(message.splitlines())
@@ -59,8 +67,12 @@ class FastputError(Exception):
         self.status = status
         self.code = code
         self.upload_id = upload_id
+        self.is_temporary = is_temporary
+        self.hint: str | None = None
 
     def __str__(self) -> str:
+        if self.hint:
+            return f"{self.message}; {self.hint}"
         left = f" (multipart upload {self.upload_id} is left on the store)" if self.upload_id else ""
         return self.message + left
 
@@ -119,6 +131,10 @@ class WrongRegion(StoreError):
     """The bucket lives in another region than the one that was asked."""
 
 
+class UploadGone(StoreError):
+    """The store doesn't know the multipart upload: somebody aborted or completed it, or it has expired."""
+
+
 class IntegrityError(StoreError):
     """The store received other bytes than the ones that were read, and refused them."""
 
@@ -137,6 +153,22 @@ class EndpointError(FastputError):
     exit_status = 9
 
 
+class Stalled(EndpointError):
+    """Nothing moved, in either direction, for longer than the stall time-out."""
+
+    exit_status = 11
+
+
+class JournalError(FastputError):
+    """The journal can't be used: its directory can't be written, or isn't ours."""
+
+
+class JournalBusy(JournalError):
+    """Another process is sending the same source to the same object."""
+
+    exit_status = 12
+
+
 class ForkError(FastputError):
     """A client was used in another process than the one that made it."""
 
@@ -145,3 +177,9 @@ class Interrupted(FastputError):
     """The upload was cancelled."""
 
     exit_status = 130
+
+
+class Resumable(Interrupted):
+    """The upload was cancelled; its parts and its journal are kept, and putting it again goes on from there."""
+
+    exit_status = 10

@@ -23,14 +23,13 @@ class StoreLimits:
     max_part_bytes: int = 5 * GIB
     max_parts: int = 10_000
     max_single_put_bytes: int = 5 * GIB
-
-    @property
-    def max_object_bytes(self) -> int:
-        """48.8 TiB on Amazon S3 since December 2025: every part number, each at its largest."""
-        return self.max_parts * self.max_part_bytes
+    # 48.8 TiB since December 2025: every part number, each at its largest.
+    max_object_bytes: int = 10_000 * 5 * GIB
 
 
 AMAZON_S3 = StoreLimits()
+# Where compatible stores stop, as Amazon did before.
+MAX_COMPATIBLE_OBJECT_BYTES = 5 * TIB
 
 MAX_KEY_BYTES = 1024
 MIN_BUCKET_CHARS = 3

@@ -188,12 +188,13 @@ def _check_value(what: str, value: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class SourceStat:
-    """What identifies a file's state. mtime_ns counts from the Unix epoch."""
+    """What identifies a file's state. Times count from the Unix epoch; ctime_ns can't be set back by whoever writes."""
 
     device: int
     inode: int
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,41 @@ class ConfirmedPart:
     crc64nvme: int
     checksum: str | None
     """The checksum that went with it, as it stood in the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPart:
+    """A part that the store lists. checksums: e.g. {"crc64nvme": base64}, empty where it keeps none."""
+
+    number: int
+    size_bytes: int
+    etag: str
+    checksums: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedUpload:
+    """A multipart upload that was begun and neither completed nor aborted. begun_at counts from the Unix epoch."""
+
+    uri: ObjectUri
+    upload_id: str
+    begun_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """What the store says of an object.
+
+    checksums is e.g. {"crc64nvme": base64}; is_full_object: of the whole object, not of its parts' checksums.
+    modified_at counts from the Unix epoch.
+    """
+
+    size_bytes: int
+    etag: str
+    version_id: str | None
+    modified_at: float
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    is_full_object: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,12 +282,20 @@ class Receipt:
     crc64nvme: str
     checksum: str
     """Which checksum the store was given to check: crc64nvme, crc32c, md5 or none."""
+    is_checked: bool
+    """The store was seen to refuse wrong ones of this checksum, or fastput compared what the store says it has."""
+    is_kept: bool
+    """The store keeps a checksum of the whole object that agrees: it can be verified without a download."""
     parts: tuple[ConfirmedPart, ...]
     source_stat: SourceStat | None
     upload_id: str | None
     started_at: float
     ended_at: float
     resent_bytes: int
+    resumed_bytes: int = 0
+    """Bytes that an earlier run had sent."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Further digests of the whole object that were asked for, in hexadecimal, e.g. {"sha256": "e3b0..."}."""
 
     @property
     def uri(self) -> str:
@@ -260,6 +304,14 @@ class Receipt:
     @property
     def seconds(self) -> float:
         return self.ended_at - self.started_at
+
+    @property
+    def protection(self) -> str:
+        """What protects the object, in words."""
+        if self.checksum == Checksum.NONE.value:
+            return "sizes and ETags compared" if self.is_checked else "not checked by the store"
+        checked = f"{'checked by' if self.is_checked else 'sent with an unchecked'} {self.checksum}"
+        return f"{checked}, kept with it" if self.is_kept else checked
 
     def to_dict(self) -> dict[str, Any]:
         """JSON types only; a part's CRC in base64."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import sys
+import threading
 import warnings
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
@@ -16,9 +18,10 @@ import click
 from fastput.cli.progress import Display, make_display
 from fastput.cli.report import Reporter, make_reporter
 from fastput.client import Client
-from fastput.client.client import resolve_uri
+from fastput.client.client import AUTO, resolve_uri
 from fastput.client.memory import default_memory_bytes
-from fastput.errors import FastputError, ObjectExists, SourceUnreadable, UsageError
+from fastput.engine.engine import STALL_TIMEOUT_S
+from fastput.errors import FastputError, ObjectExists, SourceUnreadable, Stalled, UsageError
 from fastput.model import Checksum, ObjectAttributes, Receipt
 from fastput.native.allocator import keep_buffers
 from fastput.units import parse_size
@@ -28,7 +31,8 @@ EPILOG = """
 \b
 Exit status: 0 every planned object was confirmed by the store; otherwise that of the first object that wasn't:
   1 anything else      2 usage or a limit      3 source unreadable   4 source changed     5 credentials
-  6 store's refusal    7 checksum refused      8 object exists       9 no answer        130 interrupted
+  6 store's refusal    7 checksum refused      8 object exists       9 no answer       10 interrupted, resumable
+ 11 nothing moved     12 journal in use      130 interrupted
 """
 
 
@@ -67,8 +71,12 @@ class Tally:
     skipped: int = 0
     failed: int = 0
     first_status: tuple[int, int] | None = None  # (place in the plan, exit status)
+    is_resumable: bool = False
+    is_stalled: bool = False
 
     def note_failure(self, place: int, error: FastputError) -> None:
+        self.is_resumable |= error.hint is not None
+        self.is_stalled |= isinstance(error, Stalled)
         if isinstance(error, ObjectExists):
             self.skipped += 1
         else:
@@ -93,9 +101,18 @@ class Tally:
 @click.option("--concurrency", type=click.IntRange(min=1), help="Most requests in flight [16].")
 @click.option("--memory", type=Size(), help="Most memory for parts in flight [a quarter of the machine's].")
 @click.option(
-    "--checksum", type=click.Choice([checksum.value for checksum in Checksum]), default="crc64nvme", show_default=True,
-    help="What the store checks the bytes against.",
+    "--checksum", type=click.Choice([AUTO, *(checksum.value for checksum in Checksum)]), default=AUTO,
+    help="What the store checks the bytes against [the strongest that it takes].",
 )  # fmt: skip
+@click.option("--verify", "verify", type=click.Choice(["etag"]), help="Compare ETags with MD5s, where nobody checks.")
+@click.option("--journal", "state_dir", type=click.Path(file_okay=False), metavar="DIR",
+              help="Where journals and what stores take are kept [the platform's state directory].")  # fmt: skip
+@click.option("--no-resume", is_flag=True, help="Keep no journal, and go on with no earlier upload.")
+@click.option("--verify-resume", type=click.Choice(["sample", "all"]), default="sample",
+              help="How much of what was sent before is read again [sample].")  # fmt: skip
+@click.option("--probe", is_flag=True, help="Find out anew what the store takes.")
+@click.option("--stall-timeout", type=click.FloatRange(min=1), default=STALL_TIMEOUT_S, metavar="SECONDS",
+              help=f"End when nothing has moved for so long [{STALL_TIMEOUT_S:.0f}].")  # fmt: skip
 @click.option("--storage-class", help="E.g. STANDARD_IA, GLACIER_IR.")
 @click.option("--metadata", type=Pairs(), multiple=True, help="Metadata of the object: key=value[,key=value...].")
 @click.option("--content-type", help="Content-Type of the object.")
@@ -132,6 +149,7 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
     keep_buffers()
     if options["no_verify_ssl"]:
         warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # it was asked for
+    display_notes = Notes(reporter)
     client = Client(
         endpoint_url=options["endpoint_url"],
         region=options["region"],
@@ -141,6 +159,11 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
         concurrency=options["concurrency"],
         part_size=options["part_size"],
         memory=options["memory"],
+        resume=not options["no_resume"],
+        state_dir=options["state_dir"],
+        probe=options["probe"],
+        stall_timeout=options["stall_timeout"],
+        on_stall=display_notes.say,
     )
     interruption = Interruption(client)
     tally = Tally(planned=len(sources))
@@ -156,6 +179,9 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
                 metadata=attributes.metadata,
                 tags=attributes.tags,
                 no_clobber=options["no_clobber"],
+                verify_etag=options["verify"] == "etag",
+                verify_resume=options["verify_resume"],
+                on_note=display_notes.say,
             )
         except FastputError as error:
             tally.note_failure(place, error)
@@ -165,15 +191,33 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
     # Beside JSON lines a bar is fine on a terminal; plain lines would end up in the same log.
     is_silent = options["no_progress"] or options["quiet"] or (options["as_json"] and not sys.stderr.isatty())
     display = make_display(client, _total_bytes(sources), not is_silent)
+    display_notes.display = display
     _wait(client, places, tally, reporter, receipts, display)
     display.close()
+    if tally.is_resumable:
+        reporter.resumable(shlex.join(["fastput", *sys.argv[1:]]))
     reporter.summary(tally.planned, tally.receipts, tally.skipped, tally.failed, client.snapshot().resent_bytes)
-    if interruption.has_come:
+    if interruption.has_come or tally.is_stalled:
         # Every upload has said how it ended; threads that still wait for a store or a pipe aren't waited for.
         sys.stdout.flush()
         os._exit(tally.exit_status)
     client.close()
     return tally.exit_status
+
+
+class Notes:
+    """Sentences from the engine's threads, printed between two drawings of the display."""
+
+    def __init__(self, reporter: Reporter) -> None:
+        self.display: Display | None = None
+        self._reporter = reporter
+        self._lock = threading.Lock()  # guards the terminal among the engine's threads
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            if self.display is not None:
+                self.display.pause()
+            self._reporter.note(text)
 
 
 class Interruption:
@@ -190,7 +234,7 @@ class Interruption:
             os._exit(130)
         self.has_come = True
         # Not through sys.stderr, which may be in the middle of a line of its own.
-        os.write(2, b"fastput: stopping: cancelling what is in flight (Ctrl-C again to end at once)\n")
+        os.write(2, b"fastput: stopping: ending what is in flight (Ctrl-C again to end at once)\n")
         self._client.cancel("interrupted")
 
 

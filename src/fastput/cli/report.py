@@ -31,6 +31,12 @@ class Reporter(Protocol):
     def plan_summary(self, planned: int, failed: int) -> None:
         """After planned() alone: nothing was sent."""
 
+    def note(self, text: str) -> None:
+        """Something that was found on the way."""
+
+    def resumable(self, command: str) -> None:
+        """Before the summary: this command goes on with what has failed."""
+
 
 def make_reporter(as_json: bool, is_quiet: bool, is_verbose: bool) -> Reporter:
     """The reporter for these options."""
@@ -46,11 +52,14 @@ class TextReporter:
         self._started_at = time.monotonic()
 
     def sent(self, receipt: Receipt) -> None:
-        checked = f"checked by {receipt.checksum}" if receipt.checksum != "none" else "not checked by the store"
-        self._line(f"{receipt.uri}  {format_size(receipt.size_bytes)}  crc64nvme {receipt.crc64nvme}  {checked}")
+        self._line(
+            f"{receipt.uri}  {format_size(receipt.size_bytes)}  crc64nvme {receipt.crc64nvme}  {receipt.protection}"
+        )
         if self._is_verbose:
             parts = f"{len(receipt.parts)} parts" if receipt.upload_id else "one request"
-            self._line(f"    etag {receipt.etag}  {parts}  {format_size(receipt.resent_bytes)} sent again")
+            again = f"{format_size(receipt.resent_bytes)} sent again"
+            before = f", {format_size(receipt.resumed_bytes)} sent by an earlier run" if receipt.resumed_bytes else ""
+            self._line(f"    etag {receipt.etag}  {parts}  {again}{before}")
 
     def failed(self, source: str, error: FastputError) -> None:
         click.echo(f"fastput: {error}", err=True)
@@ -77,6 +86,13 @@ class TextReporter:
     def plan_summary(self, planned: int, failed: int) -> None:
         pass  # the lines have said it
 
+    def note(self, text: str) -> None:
+        if not self._is_quiet:
+            click.echo(f"fastput: {text}", err=True)
+
+    def resumable(self, command: str) -> None:
+        click.echo(f"fastput: to go on: {command}", err=True)
+
     def _line(self, text: str) -> None:
         if not self._is_quiet:
             click.echo(text)
@@ -96,7 +112,7 @@ class JsonReporter:
         kind = "skipped" if isinstance(error, ObjectExists) else "failed"
         details = {name: getattr(error, name) for name in fields}
         self._line({"event": kind, "source": source, "error": type(error).__name__, "message": str(error),
-                    "exit_status": error.exit_status, **details})  # fmt: skip
+                    "exit_status": error.exit_status, "is_resumable": error.hint is not None, **details})  # fmt: skip
 
     def planned(self, source: str, uri: str, size_bytes: int | None, parts: int | None, part_bytes: int) -> None:
         self._line({"event": "planned", "source": source, "uri": uri, "size_bytes": size_bytes, "parts": parts,
@@ -121,6 +137,12 @@ class JsonReporter:
 
     def plan_summary(self, planned: int, failed: int) -> None:
         self.summary(planned, (), planned - failed, failed, 0)
+
+    def note(self, text: str) -> None:
+        self._line({"event": "note", "message": text})
+
+    def resumable(self, command: str) -> None:
+        self._line({"event": "resumable", "command": command})
 
     def _line(self, document: dict[str, Any]) -> None:
         click.echo(json.dumps(document))

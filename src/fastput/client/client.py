@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from fastput.client.memory import default_memory_bytes
-from fastput.engine.engine import Engine, Snapshot
+from fastput.engine.digests import NAMES as DIGEST_NAMES
+from fastput.engine.engine import STALL_TIMEOUT_S, Engine, Snapshot
 from fastput.engine.job import Job
 from fastput.errors import ForkError, UsageError
 from fastput.limits import MIB
@@ -25,6 +27,7 @@ from fastput.model import (
     TlsOptions,
 )
 from fastput.source import BufferSource, FileSource, Source, StreamSource
+from fastput.state.directory import state_directory
 from fastput.store import StoreOptions
 from fastput.store.s3 import S3Store
 from fastput.transport import Transport
@@ -35,6 +38,10 @@ if TYPE_CHECKING:
     from typing_extensions import Buffer
 
     Sendable = str | os.PathLike[str] | BinaryIO | Buffer
+
+
+_log = logging.getLogger("fastput")
+AUTO = "auto"
 
 
 class Client:
@@ -55,6 +62,12 @@ class Client:
         concurrency: the most requests in flight.
         part_size: of multipart uploads, in bytes or as "16MiB". By default it follows the file's size.
         memory: the most that parts in flight may take, in bytes or as "4GiB". By default a quarter of the machine's.
+        resume: keep a journal of multipart uploads of files, and go on with those that an earlier run has left.
+        state_dir: where journals are kept, and what stores were found to take; by default the platform's state
+            directory, e.g. ~/.local/state/fastput.
+        probe: find out anew what the store takes, whatever is remembered.
+        stall_timeout: seconds without anything moving after which uploads end with Stalled.
+        on_stall: called with a sentence, on the engine's thread, while nothing moves.
 
     Raises:
         UsageError: an option makes no sense.
@@ -71,6 +84,11 @@ class Client:
         concurrency: int | None = None,
         part_size: int | str | None = None,
         memory: int | str | None = None,
+        resume: bool = True,
+        state_dir: str | os.PathLike[str] | None = None,
+        probe: bool = False,
+        stall_timeout: float = STALL_TIMEOUT_S,
+        on_stall: Callable[[str], None] | None = None,
     ) -> None:
         self._pid = os.getpid()
         self._is_closed = False
@@ -84,8 +102,20 @@ class Client:
         memory_bytes = default_memory_bytes() if memory is None else _bytes(memory)
         if memory_bytes < MIB:
             raise UsageError(f"{memory_bytes} bytes of memory hold no part; give at least 5MiB")
+        if not stall_timeout > 0:
+            raise UsageError(f"a stall time-out of {stall_timeout} s ends everything at once; give at least a second")
+        self._resumes = resume
         options = StoreOptions(endpoint_url, region, profile, ca_bundle, verify)
-        self._engine = Engine(S3Store(options), _Connector(), settings, memory_bytes)
+        self._engine = Engine(
+            S3Store(options),
+            _Connector(),
+            settings,
+            memory_bytes,
+            state_directory=lambda: state_directory(None if state_dir is None else os.fspath(state_dir)),
+            probes_again=probe,
+            stall_timeout_s=stall_timeout,
+            on_stall=on_stall or _log.warning,
+        )
 
     def put(self, source: Sendable, uri: str, **options: Any) -> Receipt:
         """Uploads and waits. Options and errors as submit()."""
@@ -105,13 +135,18 @@ class Client:
         source: Sendable,
         uri: str,
         *,
-        checksum: str = "crc64nvme",
+        checksum: str = "auto",
         content_type: str | None = None,
         storage_class: str | None = None,
         metadata: Mapping[str, str] | None = None,
         tags: Mapping[str, str] | None = None,
         no_clobber: bool = False,
+        verify_etag: bool = False,
+        digests: Sequence[str] = (),
+        verify_resume: str = "sample",
+        upload_id: str | None = None,
         on_progress: Callable[[Progress], None] | None = None,
+        on_note: Callable[[str], None] | None = None,
     ) -> Future[Receipt]:
         """Queues an upload and returns at once.
 
@@ -119,13 +154,20 @@ class Client:
             source: a path; an open binary file or pipe, read from where it stands to its end; or bytes in memory
                 (bytes, mmap, a C-contiguous numpy array), not copied and not to be changed before the end.
             uri: s3://bucket/key, or s3://bucket/prefix/ to put a path under its own name.
-            checksum: what the store checks the bytes against: crc64nvme, crc32c, md5 or none.
+            checksum: what the store checks the bytes against: crc64nvme, crc32c, md5, none, or auto: the strongest
+                that it takes.
             no_clobber: fail with ObjectExists rather than replace an object.
+            verify_etag: compare the store's ETag of each part with its MD5: for stores that check nothing themselves.
+            digests: of the whole object, for the receipt: crc32, md5, sha1, sha256, sha512. Taken in the same pass.
+            verify_resume: how much of what an earlier run has sent is read again: "sample" or "all".
+            upload_id: a multipart upload on the store to go on with, of which there is no journal here.
             on_progress: called on the engine's thread after each part; has to be quick.
+            on_note: called with a sentence when something was found that people should know, e.g. that an earlier
+                upload goes on; on any thread. By default it is logged.
 
         Returns:
             A future of the receipt, resolved when the store has confirmed the object. Its exception is a FastputError:
-            SourceError, CredentialsError, StoreError, EndpointError, Interrupted (see fastput.errors).
+            SourceError, CredentialsError, StoreError, EndpointError, JournalBusy, Interrupted (see fastput.errors).
 
         Raises:
             UsageError: the URI or an option makes no sense.
@@ -140,7 +182,13 @@ class Client:
             attributes=attributes,
             checksum=_checksum(checksum),
             no_clobber=no_clobber,
+            verifies_etag=verify_etag,
+            digests=_digests(digests),
+            is_resumable=self._resumes,
+            rechecks_all=_rechecks_all(verify_resume),
+            upload_id=upload_id,
             on_progress=on_progress,
+            on_note=on_note or _log.info,
         )
         with self._lock:
             if self._is_closed:
@@ -247,9 +295,22 @@ def _bytes(size: int | str) -> int:
     return parse_size(size) if isinstance(size, str) else size
 
 
-def _checksum(name: str) -> Checksum:
+def _checksum(name: str) -> Checksum | None:
     try:
-        return Checksum(name)
+        return None if name == AUTO else Checksum(name)
     except ValueError:
-        known = ", ".join(checksum.value for checksum in Checksum)
+        known = ", ".join((AUTO, *(checksum.value for checksum in Checksum)))
         raise UsageError(f"there is no checksum {name!r}; there are {known}") from None
+
+
+def _digests(names: Sequence[str]) -> tuple[str, ...]:
+    for name in names:
+        if name not in DIGEST_NAMES:
+            raise UsageError(f"there is no digest {name!r}; there are {', '.join(DIGEST_NAMES)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _rechecks_all(how: str) -> bool:
+    if how not in ("sample", "all"):
+        raise UsageError(f"verify_resume is sample or all, not {how!r}")
+    return how == "all"

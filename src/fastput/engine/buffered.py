@@ -1,4 +1,4 @@
-"""Parts that are read into memory before they are sent: streams, and checksums that go before the body."""
+"""Parts that are read into memory before they are sent: streams, and what has to be hashed before or in order."""
 
 from __future__ import annotations
 
@@ -6,22 +6,33 @@ import base64
 import hashlib
 from dataclasses import dataclass
 
+from fastput.engine.digests import Digests
 from fastput.model import Checksum, Part, encode_crc
 from fastput.native.crc import crc32c, crc64nvme
+from fastput.profile import Protection
 from fastput.source import Source
 
 
 @dataclass(frozen=True, slots=True)
 class BufferedPart:
-    """A part's bytes and what protects them; checksum is the request header's value."""
+    """A part's bytes and what protects them.
+
+    checksum is the value for the request's header or trailer; md5 is hexadecimal, None where nobody asked for it.
+    """
 
     data: bytearray
     crc64nvme: int
     checksum: str | None
+    md5: str | None
 
 
-def buffer_part(source: Source, part: Part, checksum: Checksum) -> BufferedPart:
+def buffer_part(
+    source: Source, part: Part, protection: Protection, wants_md5: bool, digests: Digests | None
+) -> BufferedPart:
     """Reads a part (a stream: its next bytes) and hashes it. Blocks; for a thread that may.
+
+    Args:
+        digests: updated with the part's bytes; then parts have to be read in order, one at a time.
 
     Raises:
         SourceError: reading failed, or the file isn't what it was.
@@ -36,11 +47,14 @@ def buffer_part(source: Source, part: Part, checksum: Checksum) -> BufferedPart:
         if (error := source.failure_of(body)) is not None:
             raise error
         crc = body.crc64nvme
+    if digests is not None:
+        digests.update(data)
+    md5 = hashlib.md5(data, usedforsecurity=False) if wants_md5 or protection.checksum is Checksum.MD5 else None
     value: str | None = None
-    if checksum is Checksum.CRC64NVME:
-        value = encode_crc(crc, checksum)
-    elif checksum is Checksum.CRC32C:
-        value = encode_crc(crc32c(data), checksum)
-    elif checksum is Checksum.MD5:
-        value = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
-    return BufferedPart(data, crc, value)
+    if protection.checksum is Checksum.CRC64NVME:
+        value = encode_crc(crc, protection.checksum)
+    elif protection.checksum is Checksum.CRC32C:
+        value = encode_crc(crc32c(data), protection.checksum)
+    elif protection.checksum is Checksum.MD5 and md5 is not None:
+        value = base64.b64encode(md5.digest()).decode()
+    return BufferedPart(data, crc, value, md5.hexdigest() if md5 else None)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from pathlib import Path
 
 from fastput.engine.budget import Budget
 from fastput.engine.job import Job
@@ -13,13 +17,21 @@ from fastput.engine.loop import Loop
 from fastput.engine.retry import RetryPolicy
 from fastput.engine.shared import Shared
 from fastput.engine.upload import Upload
-from fastput.errors import FastputError, Interrupted
+from fastput.engine.watchdog import Watchdog
+from fastput.errors import FastputError, Interrupted, Stalled
 from fastput.limits import AMAZON_S3, StoreLimits
 from fastput.model import Receipt
+from fastput.profile import StoreProfile
 from fastput.store import Store
 from fastput.tuner import Settings
 
 CANCEL_GRACE_S = 5.0
+# What is in flight when an upload is interrupted may end by itself: a part that is nearly there needn't be sent again.
+DRAIN_S = 2.0
+STALL_TIMEOUT_S = 300.0
+# What the store asks us to send later is sent later, for some minutes.
+PATIENCE = RetryPolicy(max_attempts=24, base_s=0.5)
+_TICK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +47,17 @@ class Snapshot:
 
 
 class Engine:
-    """The loop's thread owns everything here."""
+    """The loop's thread owns everything here.
+
+    Args:
+        connect: makes a transport to an endpoint; called on a thread that may block.
+        retry: for whatever fails.
+        state_directory: makes and returns where journals and profiles are kept; None: nowhere.
+        profile: what all endpoints take, if it is known.
+        probes_again: what is remembered of endpoints isn't believed.
+        stall_timeout_s: how long nothing at all may move before uploads end with Stalled.
+        on_stall: told what it is waiting for while nothing moves; on the engine's thread.
+    """
 
     def __init__(
         self,
@@ -45,17 +67,29 @@ class Engine:
         memory_bytes: int,
         limits: StoreLimits = AMAZON_S3,
         retry: RetryPolicy | None = None,
+        state_directory: Callable[[], Path] | None = None,
+        profile: StoreProfile | None = None,
+        probes_again: bool = False,
+        stall_timeout_s: float = STALL_TIMEOUT_S,
+        on_stall: Callable[[str], None] | None = None,
     ) -> None:
+        retry, stop = retry or RetryPolicy(), threading.Event()
         self._shared = Shared(
             loop=Loop(self._crashed),
             store=store,
-            links=Links(store, connect),
+            links=Links(store, connect, retry, stop, state_directory, profile, probes_again),
             limits=limits,
             settings=settings,
-            retry=retry or RetryPolicy(),
+            retry=retry,
+            patience=PATIENCE,
             budget=Budget(memory_bytes),
             pump=self._pump,
+            stop=stop,
+            state_directory=state_directory,
         )
+        self._watchdog = Watchdog(stall_timeout_s)
+        self._on_stall = on_stall
+        self._is_ticking = False
         self._queued: deque[Upload] = deque()
         self._active: list[Upload] = []
         self._is_closing = False
@@ -91,37 +125,41 @@ class Engine:
             sent_bytes=shared.sent_bytes,
             resent_bytes=shared.resent_bytes,
             in_flight=shared.in_flight,
-            window=shared.settings.window,
+            window=shared.window,
             reserved_bytes=shared.budget.reserved_bytes,
             uploads=len(self._active) + len(self._queued),
         )
 
     def cancel(self, reason: str) -> None:
-        """Ends all uploads with Interrupted. Any thread.
+        """Ends all uploads with Interrupted, or Resumable where a later run can go on. Any thread.
 
-        Their futures resolve when nothing of them is in flight or on the store any more; after five seconds, because
-        a store doesn't answer, even so, and the error says that something may be left.
+        What is in flight has two seconds to end by itself. The futures resolve when nothing is in flight any more and
+        the journals are written; after five seconds, because a store doesn't answer, even so, and the error says that
+        something may be left.
         """
 
         def end() -> None:
             self._is_closing = True
+            self._shared.stop.set()
             uploads = [*self._active, *self._queued]
             self._queued.clear()
             for upload in uploads:
-                upload.fail(Interrupted(f"{upload.job.uri}: {reason}"))
+                upload.fail(Interrupted(f"{upload.job.uri}: {reason}"), DRAIN_S)
             self._shared.loop.call_later(CANCEL_GRACE_S, lambda: self._give_up(uploads, reason))
 
         self._shared.loop.call(end)
 
     def close(self) -> None:
         """Ends the threads and connections. Call it when all futures are resolved."""
+        self._shared.stop.set()
         self._shared.loop.stop()
         self._shared.links.close()
         self._shared.store.close()
 
     def _pump(self) -> None:
         """Sends and starts whatever the window and the memory have room for. Oldest uploads first."""
-        while self._shared.in_flight < self._shared.settings.window:
+        self._tick_while_active()
+        while self._shared.in_flight < self._shared.window:
             upload = next((upload for upload in self._active if upload.wants_to_send()), None)
             if upload is None:
                 # Uploads that wait for an open, a Create or a Complete take no place in the window.
@@ -133,6 +171,36 @@ class Engine:
                     upload.start()
             elif not upload.send():
                 return  # no memory: wait for a part to end, and let nobody overtake
+
+    def _tick_while_active(self) -> None:
+        if not self._is_ticking and (self._active or self._queued):
+            self._is_ticking = True
+            self._shared.loop.call_later(_TICK_S, self._tick)
+
+    def _tick(self) -> None:
+        """Twice a second while there are uploads: requests that take too long, and whether anything moves at all."""
+        self._is_ticking = False
+        now_s, shared = time.monotonic(), self._shared
+        is_tail = not self._queued and not any(upload.wants_to_send() for upload in self._active)
+        for upload in list(self._active):
+            upload.hurry(now_s, is_tail)
+        waiting = [(upload, reason) for upload in self._active if (reason := upload.waits_for) is not None]
+        judgement = self._watchdog.look(now_s, shared.activity, shared.links.moved_bytes, bool(waiting))
+        if judgement.should_say and self._on_stall is not None:
+            self._on_stall(f"nothing has moved for {judgement.idle_s:.0f} s: waiting for {waiting[0][1]}")
+        if judgement.is_stalled:
+            for upload, reason in waiting:
+                text = f"{upload.job.uri}: nothing moved for {judgement.idle_s:.0f} s: waiting for {reason}"
+                upload.fail(Stalled(text))
+            ended = [upload for upload, _ in waiting]
+            shared.loop.call_later(CANCEL_GRACE_S, lambda: self._end_stalled(ended))
+        self._tick_while_active()
+
+    def _end_stalled(self, uploads: list[Upload]) -> None:
+        """The store doesn't let go of them either."""
+        for upload in uploads:
+            text = f"{upload.job.uri}: nothing moved, and what is under way doesn't end"
+            upload.refuse(Stalled(text, upload_id=upload.upload_id))
 
     def _give_up(self, uploads: list[Upload], reason: str) -> None:
         for upload in uploads:

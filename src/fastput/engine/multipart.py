@@ -3,8 +3,10 @@
     CREATING --created--> SENDING --complete--> COMPLETING --completed--> DONE
         |                    |                       |
         +------abort---------+---------abort---------+--> ABORTING --aborted--> DONE
+                             +---------leave---------+--> DONE, to be resumed
 
-While SENDING a part is waiting, in flight or confirmed. Calls that don't belong to the state raise ProtocolError:
+While SENDING a part is waiting, in flight or confirmed. Parts of an earlier run are confirmed from the start.
+Calls that don't belong to the state raise ProtocolError:
 they are mistakes of the driver, never of the store or the network.
 """
 
@@ -12,9 +14,11 @@ from __future__ import annotations
 
 import enum
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastput.engine.plan import Plan, next_part, too_long
+from fastput.engine.resume import gaps
 from fastput.model import ConfirmedPart, Part
 from fastput.native.crc import crc64nvme_combine
 
@@ -47,7 +51,7 @@ class Completion:
 class MultipartUpload:
     """Which part to send next, and when the object is whole."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, resumed: Sequence[ConfirmedPart] = ()) -> None:
         self._plan = plan
         self._state = State.CREATING
         self._upload_id: str | None = None
@@ -57,6 +61,14 @@ class MultipartUpload:
         self._waiting: list[tuple[int, Part]] = []
         self._in_flight: dict[int, Part] = {}
         self._confirmed: dict[int, ConfirmedPart] = {}
+        kept, missing = gaps(plan, resumed)
+        for part in missing:
+            heapq.heappush(self._waiting, (part.number, part))
+        for confirmed in kept:
+            self._confirmed[confirmed.number] = confirmed
+            self._number = confirmed.number + 1
+            self._offset_bytes = confirmed.offset_bytes + confirmed.length_bytes
+        self.resumed_bytes = sum(part.length_bytes for part in kept)
 
     @property
     def state(self) -> State:
@@ -65,6 +77,10 @@ class MultipartUpload:
     @property
     def upload_id(self) -> str | None:
         return self._upload_id
+
+    @property
+    def confirmed_bytes(self) -> int:
+        return sum(part.length_bytes for part in self._confirmed.values())
 
     @property
     def confirmed_count(self) -> int:
@@ -134,6 +150,16 @@ class MultipartUpload:
             raise ProtocolError(f"part {part.number} was not in flight like this")
         self._confirmed[part.number] = part
 
+    def doubt(self, number: int, etag: str) -> bool:
+        """A second request of a confirmed part was taken too: unless both have one ETag, it has to be sent again."""
+        self._expect(State.SENDING)
+        known = self._confirmed[number]
+        if known.etag == etag:
+            return False
+        del self._confirmed[number]
+        heapq.heappush(self._waiting, (number, Part(number, known.offset_bytes, known.length_bytes)))
+        return True
+
     def lost(self, number: int) -> None:
         """The part didn't arrive: it waits to be sent again, before new ones."""
         self._expect(State.SENDING, State.ABORTING)
@@ -146,6 +172,12 @@ class MultipartUpload:
     def is_whole(self) -> bool:
         """Every part of the source is confirmed."""
         return self._state is State.SENDING and bool(self._confirmed) and not self._in_flight and self.peek() is None
+
+    def taken_over(self, upload_id: str) -> None:
+        """An earlier run has completed the object: there is nothing to send."""
+        self._expect(State.CREATING)
+        self._upload_id = upload_id
+        self._state = State.COMPLETING
 
     def complete(self) -> Completion:
         """All parts are confirmed: what to complete the upload with."""
@@ -176,6 +208,11 @@ class MultipartUpload:
         self._expect(State.CREATING, State.SENDING, State.COMPLETING)
         self._state = State.ABORTING
         return self._upload_id
+
+    def leave(self) -> None:
+        """Gives up; the upload stays on the store with its parts."""
+        self._expect(State.SENDING, State.COMPLETING)
+        self._state = State.DONE
 
     def aborted(self) -> None:
         """The store forgot the upload, or there was none."""

@@ -3,30 +3,38 @@
     send() -> body of the source -> transport -> _answered() -> machine.confirmed()
 
 A part of a file or a buffer is read by the transport straight into its send buffer, with the checksum as a trailer.
-Where the checksum has to go before the body (MD5), and for streams, which can't be read twice, the part is read
-into memory first (buffered.py) and sent from there.
+Where the checksum has to go before the body, for streams, which can't be read twice, and for digests, which need the
+bytes in order, the part is read into memory first (buffered.py) and sent from there.
+
+A part that takes too long (pace.py) is sent a second time beside the first. One answer counts: the other request is
+cancelled, and the object isn't completed before it has ended.
 """
 
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from fastput.answers import is_retryable, parse_answer, to_error, unreachable
 from fastput.engine.buffered import BufferedPart, buffer_part
+from fastput.engine.completion import is_ours
+from fastput.engine.digests import Digests
 from fastput.engine.job import Job
 from fastput.engine.links import Link
-from fastput.engine.multipart import MultipartUpload
+from fastput.engine.multipart import Completion, MultipartUpload
 from fastput.engine.plan import needed_bytes
 from fastput.engine.request import part_request, put_request
+from fastput.engine.resume import is_md5
 from fastput.engine.retry import RetryPolicy
 from fastput.engine.shared import Shared
-from fastput.errors import CredentialsError, FastputError, StoreError
-from fastput.model import Checksum, ConfirmedPart, Endpoint, Part, encode_crc
+from fastput.engine.verdict import Verdict, judge
+from fastput.errors import FastputError, IntegrityError, ObjectExists
+from fastput.model import Checksum, ConfirmedPart, Endpoint, ObjectInfo, Part, encode_crc
 from fastput.native.slicer import MemoryBody, PartBody
+from fastput.profile import Protection
 from fastput.source import Source
 from fastput.transport import Failure, Response, Ticket
 
@@ -40,8 +48,8 @@ class Owner(Protocol):
     def first_buffered(self, is_whole: bool) -> None:
         """A stream's first part was read; is_whole: there is no more."""
 
-    def confirmed(self) -> None:
-        """One more part is confirmed, or the stream's end was found."""
+    def confirmed(self, part: ConfirmedPart | None) -> None:
+        """One more part is confirmed; None: the stream's end was found, or a part's last request has ended."""
 
     def fail(self, error: FastputError) -> None:
         """A part can't be sent."""
@@ -53,37 +61,61 @@ class Owner(Protocol):
         """Runs an event; a FastputError of it fails the upload."""
 
 
-@dataclass
+@dataclass(eq=False)
+class _Try:
+    """One request of a part."""
+
+    body: PartBody
+    sent_at_s: float
+    answered_before: int
+    held_bytes: int  # of the engine's budget, besides what the part holds
+    ticket: Ticket | None = None
+
+
+@dataclass(eq=False)
 class _Sending:
-    """A part that was taken from the machine: being buffered, sent, or waiting for another try."""
+    """A part that was taken from the machine: being read, sent, or waiting for another try."""
 
     part: Part
     attempt: int = 0
-    has_slot: bool = False  # counts in the engine's window
+    throttled: int = 0
     held_bytes: int = 0  # of the engine's budget
-    body: PartBody | None = None
+    is_reading: bool = False
+    is_confirmed: bool = False
     buffered: BufferedPart | None = None
-    ticket: Ticket | None = None
+    tries: list[_Try] = field(default_factory=list)
 
 
 class PartSender:
     """Sends the parts of one upload. Memory is reserved before a part is read and released when it is answered."""
 
-    def __init__(self, shared: Shared, job: Job, source: Source, machine: MultipartUpload, owner: Owner) -> None:
+    def __init__(
+        self,
+        shared: Shared,
+        job: Job,
+        source: Source,
+        protection: Protection,
+        machine: MultipartUpload,
+        digests: Digests | None,
+        owner: Owner,
+    ) -> None:
         self.sent_bytes = 0
         self.resent_bytes = 0
         self.version_id: str | None = None
         self._shared = shared
         self._job = job
         self._source = source
+        self._protection = protection
         self._machine = machine
+        self._digests = digests
         self._owner = owner
         self._is_stream = source.size_bytes is None
-        self._is_direct = is_direct(source, job.checksum)
+        self._copies = copies_in_memory(source, protection, job)
+        self._reads_in_order = self._is_stream or digests is not None
         self._endpoint: Endpoint | None = None
         self._link: Link | None = None
         self._sending: dict[int, _Sending] = {}
-        self._is_reading_stream = False
+        self._is_reading = False
         self._is_stopped = False
 
     def connected(self, endpoint: Endpoint, link: Link) -> None:
@@ -93,16 +125,17 @@ class PartSender:
             if sending.buffered is not None:
                 self._transmit(sending)
 
-    def stop(self) -> None:
-        """Cancels what is in flight; nothing is sent any more."""
+    def stop(self, grace_s: float = 0.0) -> None:
+        """Sends nothing more; what is in flight has so long to end by itself, then it is cancelled."""
         self._is_stopped = True
         for sending in list(self._sending.values()):
-            is_being_read = sending.ticket is None and sending.has_slot and sending.buffered is None
-            if sending.ticket is not None:
-                sending.ticket.cancel()
-            elif self._is_stream or not is_being_read:
+            if not sending.tries and (self._is_stream or not sending.is_reading):
                 # Waits for another try or the connection, or for a pipe that may stay silent for ever.
                 self._release(sending)
+        if grace_s:
+            self._shared.loop.call_later(grace_s, self._cancel_all)
+        else:
+            self._cancel_all()
 
     @property
     def is_idle(self) -> bool:
@@ -111,13 +144,27 @@ class PartSender:
 
     @property
     def in_flight(self) -> int:
-        return sum(sending.has_slot for sending in self._sending.values())
+        return sum(len(sending.tries) + sending.is_reading for sending in self._sending.values())
+
+    @property
+    def waits_for(self) -> str | None:
+        """What the oldest of its requests waits for, for people; None: a pipe's writer, a backoff, nothing."""
+        tries = [(sent, sending) for sending in self._sending.values() for sent in sending.tries]
+        if not tries or self._endpoint is None:
+            is_file_read = any(sending.is_reading for sending in self._sending.values()) and not self._is_stream
+            return f"{self._source.name} to be read" if is_file_read else None
+        oldest, sending = min(tries, key=lambda pair: pair[0].sent_at_s)
+        elapsed_s = time.monotonic() - oldest.sent_at_s
+        if oldest.body.read_bytes < oldest.body.length_bytes:
+            return f"{self._source.name} to be read ({elapsed_s:.0f} s)"
+        what = f"part {sending.part.number}" if self._machine.upload_id else "the object"
+        return f"{self._endpoint.authority}: no answer to {what} for {elapsed_s:.0f} s ({len(tries)} in flight)"
 
     # ---- sending
 
     def wants_to_send(self) -> bool:
         """Whether send() has something to do now."""
-        if self._is_stopped or self._is_reading_stream:
+        if self._is_stopped or (self._is_reading and self._reads_in_order):
             return False
         if self._endpoint is None and not (self._is_stream and not self._sending):
             return False
@@ -131,36 +178,61 @@ class PartSender:
         sending = self._sending.get(part.number) or _Sending(part)
         # A buffered part that waited for another try has kept its memory.
         if sending.buffered is None:
-            reserved_bytes = needed_bytes(part.length_bytes, copies=1 if self._is_direct else 2)
+            reserved_bytes = needed_bytes(part.length_bytes, self._copies)
             if not self._shared.budget.reserve(reserved_bytes):
                 return False
             sending.held_bytes = reserved_bytes
         self._machine.take(self._shared.settings.part_bytes)
         self._sending[part.number] = sending
-        sending.has_slot = True
-        self._shared.in_flight += 1
-        if self._is_direct or sending.buffered is not None:
+        if self._copies == 1 or sending.buffered is not None:
             self._transmit(sending)
         else:
             self._buffer(sending)
         return True
 
+    def hurry(self, now_s: float, is_tail: bool) -> None:
+        """Sends parts a second time that take too long; called now and then. is_tail: there is nothing else to send."""
+        if self._is_stopped or self._link is None:
+            return
+        pace, window = self._link.pace, self._shared.window
+        for sending in list(self._sending.values()):
+            if sending.is_confirmed or not sending.tries:
+                continue
+            newest = sending.tries[-1]
+            answered_since = pace.answered_count - newest.answered_before
+            if not pace.is_overdue(
+                sending.part.length_bytes, now_s - newest.sent_at_s, answered_since, window, is_tail
+            ):
+                continue
+            # A PutObject that is sent twice makes two versions; of three of a part, two hang: those end first.
+            if self._machine.upload_id is None or len(sending.tries) > 1:
+                self._cancel(sending)
+            elif self._shared.in_flight < self._shared.settings.window:
+                held_bytes = needed_bytes(sending.part.length_bytes, 1)
+                if self._shared.budget.reserve(held_bytes):
+                    self._count_resent(sending.part)
+                    self._transmit(sending, held_bytes)
+
     def _peek(self) -> Part | None:
         return self._machine.peek(self._shared.settings.part_bytes)
 
     def _buffer(self, sending: _Sending) -> None:
-        source, part, checksum = self._source, sending.part, self._job.checksum
-        self._is_reading_stream = self._is_stream
+        source, part, protection, digests = self._source, sending.part, self._protection, self._digests
+        self._is_reading = sending.is_reading = True
+        self._shared.in_flight += 1
         self._shared.loop.read(
-            lambda: buffer_part(source, part, checksum),
+            lambda: buffer_part(source, part, protection, self._job.verifies_etag, digests),
             lambda done: self._owner.guard(lambda: self._buffered(sending, done)),
         )
 
     def _buffered(self, sending: _Sending, done: Future[BufferedPart]) -> None:
-        self._is_reading_stream = False
+        self._is_reading = False
         number, planned_bytes = sending.part.number, sending.part.length_bytes
-        if number not in self._sending:
+        if self._sending.get(number) is not sending:
             return  # stopped, and not waited for
+        self._shared.in_flight -= 1
+        sending.is_reading = False
+        self._shared.activity += 1
         if self._is_stopped or done.exception() is not None:
             self._release(sending)
             self._owner.settle()
@@ -174,7 +246,7 @@ class PartSender:
             part = self._machine.ended(number, len(buffered.data))
             if part is None:
                 self._release(sending)
-                self._owner.confirmed()
+                self._owner.confirmed(None)
                 return
             sending.part = part
         if self._endpoint is not None:
@@ -183,92 +255,177 @@ class PartSender:
             self._owner.first_buffered(is_whole=is_end)
         self._shared.pump()
 
-    def _transmit(self, sending: _Sending) -> None:
-        job, number = self._job, sending.part.number
+    def _transmit(self, sending: _Sending, held_bytes: int = 0) -> None:
+        job, number, protection = self._job, sending.part.number, self._protection
         assert self._endpoint is not None and self._link is not None
         headers: tuple[tuple[str, str], ...] = ()
         if sending.buffered is not None:
-            sending.body = MemoryBody(sending.buffered.data)
-            if job.checksum.header is not None and sending.buffered.checksum is not None:
-                headers = ((job.checksum.header, sending.buffered.checksum),)
+            body: PartBody = MemoryBody(sending.buffered.data, protection.trailer)
+            if protection.is_before_body and protection.checksum.header and sending.buffered.checksum is not None:
+                headers = ((protection.checksum.header, sending.buffered.checksum),)
         else:
             self._source.will_send(sending.part)
-            sending.body = self._source.body(sending.part, job.checksum.value if job.checksum.is_crc else None)
+            body = self._source.body(sending.part, protection.trailer)
         if self._machine.upload_id is None:
-            request = put_request(self._endpoint, job.uri, job.attributes, job.no_clobber, headers, sending.body)
+            no_clobber = job.no_clobber and self._link.takes_if_none_match
+            request = put_request(self._endpoint, job.uri, job.attributes, no_clobber, headers, body)
         else:
-            request = part_request(self._endpoint, job.uri, self._machine.upload_id, number, headers, sending.body)
-        sending.attempt += 1
+            request = part_request(self._endpoint, job.uri, self._machine.upload_id, number, headers, body)
+        if not sending.tries:
+            sending.attempt += 1
+        sent = _Try(body, time.monotonic(), self._link.pace.answered_count, held_bytes)
+        sending.tries.append(sent)
+        self._shared.in_flight += 1
         loop, owner = self._shared.loop, self._owner
-        sending.ticket = self._link.transport.send(
+        sent.ticket = self._link.transport.send(
             request,
-            lambda response: loop.call(lambda: owner.guard(lambda: self._answered(sending, response))),
+            lambda response: loop.call(lambda: owner.guard(lambda: self._answered(sending, sent, response))),
         )
 
     # ---- answers
 
-    def _answered(self, sending: _Sending, response: Response) -> None:
-        sending.ticket = None
-        if self._is_stopped:
-            self._release(sending)
-            self._owner.settle()
-            return
-        assert self._link is not None and sending.body is not None
+    def _answered(self, sending: _Sending, sent: _Try, response: Response) -> None:
+        assert self._link is not None
+        sending.tries.remove(sent)
+        self._shared.in_flight -= 1
+        self._shared.budget.release(sent.held_bytes)
+        self._shared.activity += 1
         self._link.has_answered |= response.failure is None
-        if response.failure is None and 200 <= response.status < 300 and "etag" in response.headers:
-            self._confirm(sending, response)
+        is_taken = response.failure is None and 200 <= response.status < 300 and "etag" in response.headers
+        if sending.is_confirmed:
+            self._loser_ended(sending, response if is_taken else None)
+        elif is_taken and (mismatch := self._etag_mismatch(sending, response)) is None:
+            self._confirm(sending, sent, response)
+        elif self._is_stopped:
+            if not sending.tries:
+                self._release(sending)
+            self._owner.settle()
+        elif sending.tries:
+            pass  # the other request of this part decides
+        else:
+            self._not_taken(sending, sent, response, mismatch if is_taken else None)
+
+    def _confirm(self, sending: _Sending, sent: _Try, response: Response) -> None:
+        assert self._link is not None
+        part, body, buffered, link = sending.part, sent.body, sending.buffered, self._link
+        crc64nvme = buffered.crc64nvme if buffered else body.crc64nvme
+        checksum = buffered.checksum if buffered else _trailer_value(body)
+        link.pace.note(part.length_bytes, time.monotonic() - sent.sent_at_s)
+        self._shared.throttle.succeeded(self._shared.settings.window)
+        sending.is_confirmed = True
+        if sending.tries:
+            self._cancel(sending)
+        else:
+            self._release(sending)
+        self.version_id = response.headers.get("x-amz-version-id")
+        etag = response.headers["etag"]
+        confirmed = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, checksum)
+        self._machine.confirmed(confirmed)
+        self._source.was_sent(part)
+        self.sent_bytes += part.length_bytes
+        self._shared.sent_bytes += part.length_bytes
+        self._owner.confirmed(confirmed)
+        if self._is_stopped:
+            self._owner.settle()
+        self._shared.pump()
+
+    def _loser_ended(self, sending: _Sending, taken: Response | None) -> None:
+        """The other request of a confirmed part has ended."""
+        number = sending.part.number
+        if sending.tries:
             return
-        error: FastputError | None = self._source.failure_of(sending.body)
+        self._release(sending)
+        # If it was taken too: where ETags aren't MD5s nobody knows which of the two the store has now.
+        if taken is not None and not self._is_stopped and self._machine.doubt(number, taken.headers["etag"]):
+            self._count_resent(sending.part)
+        self._owner.confirmed(None)
+        if self._is_stopped:
+            self._owner.settle()
+        self._shared.pump()
+
+    def _etag_mismatch(self, sending: _Sending, response: Response) -> IntegrityError | None:
+        """--verify etag: the store's MD5 of the part isn't ours."""
+        etag = response.headers["etag"].strip('"').lower()
+        md5 = sending.buffered.md5 if sending.buffered is not None else None
+        is_opaque = "x-amz-server-side-encryption-customer-algorithm" in response.headers
+        is_opaque |= response.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
+        if not self._job.verifies_etag or md5 is None or etag == md5 or not is_md5(etag) or is_opaque:
+            return None
+        uri = self._job.uri
+        return IntegrityError(
+            f"{uri}: the MD5 of part {sending.part.number} is {md5}, and the store's ETag {etag}: it received other "
+            "bytes than were read",
+            bucket=uri.bucket, key=uri.key, part=sending.part.number, is_temporary=True,
+        )  # fmt: skip
+
+    def _not_taken(
+        self, sending: _Sending, sent: _Try, response: Response, mismatch: IntegrityError | None
+    ) -> None:
+        """Tried again later, or the end of the upload."""
+        assert self._endpoint is not None and self._link is not None
+        error: FastputError | None = self._source.failure_of(sent.body)
         if error is None:
-            error, is_temporary = self._judge(sending.part, response)
-            policy = self._shared.retry if self._link.has_answered else FIRST_CONTACT
-            delay_s = policy.delay_s(sending.attempt, random.random()) if is_temporary else None
+            number = sending.part.number if self._machine.upload_id is not None else None
+            verdict = Verdict(mismatch) if mismatch else judge(
+                self._job.uri, self._endpoint, number, response, self._link.has_answered
+            )  # fmt: skip
+            error = verdict.error
+            delay_s = self._retry_delay_s(sending, response, verdict)
             if delay_s is not None:
                 self._send_again_later(sending, delay_s)
+                return
+            if isinstance(error, ObjectExists) and sending.attempt > 1:
+                self._look_up(sending, sent, error)
                 return
         self._release(sending)
         self._owner.fail(error)
 
-    def _confirm(self, sending: _Sending, response: Response) -> None:
-        part, body, buffered = sending.part, sending.body, sending.buffered
-        assert body is not None
-        crc64nvme = buffered.crc64nvme if buffered else body.crc64nvme
-        checksum = buffered.checksum if buffered else _trailer_value(body)
-        self._release(sending)
-        self.version_id = response.headers.get("x-amz-version-id")
-        etag = response.headers["etag"]
-        self._machine.confirmed(
-            ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, checksum)
-        )
-        self._source.was_sent(part)
-        self.sent_bytes += part.length_bytes
-        self._shared.sent_bytes += part.length_bytes
-        self._owner.confirmed()
-        self._shared.pump()
+    def _look_up(self, sending: _Sending, sent: _Try, error: ObjectExists) -> None:
+        """--no-clobber met an object, after an answer was lost: is it our own?"""
+        part, buffered, uri = sending.part, sending.buffered, self._job.uri
+        crc64nvme = buffered.crc64nvme if buffered else sent.body.crc64nvme
+        etag = buffered.md5 or "" if buffered else ""
+        mine = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, None)
 
-    def _judge(self, part: Part, response: Response) -> tuple[FastputError, bool]:
-        """Why a part wasn't taken, as an exception, and whether another try may help."""
-        uri, endpoint, link = self._job.uri, self._endpoint, self._link
-        assert endpoint is not None and link is not None
-        number = part.number if self._machine.upload_id is not None else None
-        action = f"send part {number}" if number else "send it"
-        if response.failure is Failure.CREDENTIALS:
-            return CredentialsError(f"{uri}: no credentials: {response.reason}"), False
-        if response.failure is not None:
-            is_temporary = response.failure is not Failure.TLS or link.has_answered
-            url = f"{endpoint.scheme}://{endpoint.authority}"
-            return unreachable(uri, url, response.reason, response.failure is Failure.TLS), is_temporary
-        if 200 <= response.status < 300:
-            return StoreError(f"{uri}: could not {action}: the answer has no ETag", status=response.status), True
-        answer = parse_answer(response.status, response.headers, response.body)
-        return to_error(answer, uri, action, part=number), is_retryable(answer)
+        def looked(done: Future[ObjectInfo | None]) -> None:
+            self._release(sending)
+            info = done.result()
+            completion = Completion(None, (mine,), part.length_bytes, crc64nvme)
+            if info is None or not is_ours(info, completion, self._protection.checksum):
+                raise error
+            self.version_id = info.version_id
+            confirmed = replace(mine, etag=info.etag)
+            self._machine.confirmed(confirmed)
+            self._owner.confirmed(confirmed)
+
+        self._shared.loop.control(
+            lambda: self._shared.store.head(uri), lambda done: self._owner.guard(lambda: looked(done))
+        )
+
+    def _retry_delay_s(self, sending: _Sending, response: Response, verdict: Verdict) -> float | None:
+        assert self._link is not None
+        if not verdict.error.is_temporary:
+            return None
+        shared = self._shared
+        if verdict.is_expired:
+            shared.renew_credentials()
+        if verdict.is_throttling:
+            shared.throttle.slow_down(time.monotonic(), shared.in_flight + 1)
+        if response.failure is Failure.CANCELLED:
+            return 0.0 if sending.attempt < shared.retry.max_attempts else None  # we did, because it took too long
+        if verdict.is_throttling and response.failure is None:
+            # It isn't the part's fault: patience for it is counted apart from its attempts.
+            sending.throttled += 1
+            sending.attempt -= 1
+            delay_s = shared.patience.delay_s(sending.throttled, random.random())
+        else:
+            policy = shared.retry if self._link.has_answered else FIRST_CONTACT
+            delay_s = policy.delay_s(sending.attempt, random.random())
+        return None if delay_s is None else max(delay_s, verdict.retry_after_s)
 
     def _send_again_later(self, sending: _Sending, delay_s: float) -> None:
         part = sending.part
-        sending.has_slot = False
-        self._shared.in_flight -= 1
-        self.resent_bytes += part.length_bytes
-        self._shared.resent_bytes += part.length_bytes
+        self._count_resent(part)
         if sending.buffered is None:
             self._shared.budget.release(sending.held_bytes)
             sending.held_bytes = 0
@@ -281,15 +438,30 @@ class PartSender:
         self._shared.loop.call_later(delay_s, lambda: self._owner.guard(again))
         self._shared.pump()
 
+    def _count_resent(self, part: Part) -> None:
+        self.resent_bytes += part.length_bytes
+        self._shared.resent_bytes += part.length_bytes
+
+    def _cancel_all(self) -> None:
+        for sending in list(self._sending.values()):
+            self._cancel(sending)
+
+    def _cancel(self, sending: _Sending) -> None:
+        for sent in list(sending.tries):
+            if sent.ticket is not None:
+                sent.ticket.cancel()
+
     def _release(self, sending: _Sending) -> None:
         del self._sending[sending.part.number]
-        self._shared.in_flight -= sending.has_slot
+        if sending.is_reading:
+            self._shared.in_flight -= 1
         self._shared.budget.release(sending.held_bytes)
 
 
-def is_direct(source: Source, checksum: Checksum) -> bool:
-    """Whether parts go from the source straight into the send buffer: no copy of ours in memory."""
-    return source.size_bytes is not None and checksum is not Checksum.MD5
+def copies_in_memory(source: Source, protection: Protection, job: Job) -> int:
+    """How often a part is in memory: 1 if it goes from the source straight into the send buffer."""
+    is_buffered = source.size_bytes is None or protection.is_before_body or job.verifies_etag or bool(job.digests)
+    return 2 if is_buffered else 1
 
 
 def _trailer_value(body: PartBody) -> str | None:

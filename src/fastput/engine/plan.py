@@ -64,10 +64,11 @@ def make_plan(
         part_bytes = settings.part_bytes or min(DEFAULT_PART_BYTES, max(max_part_bytes, limits.min_part_bytes))
         _check_memory(part_bytes, max_part_bytes, memory_bytes, 2 * needed_bytes(part_bytes, copies))
         return Plan(None, True, part_bytes, max_part_bytes, limits)
-    if size_bytes > limits.max_object_bytes:
+    most_bytes = min(limits.max_object_bytes, limits.max_parts * limits.max_part_bytes)
+    if size_bytes > most_bytes:
         raise UsageError(
             f"{size_bytes:,} bytes ({format_size(size_bytes)}) are above the store's limit for one object, "
-            f"{format_size(limits.max_object_bytes)}: split it"
+            f"{format_size(most_bytes)}: split it"
         )
     if size_bytes <= min(settings.part_bytes or SINGLE_PUT_BYTES, max_part_bytes, limits.max_single_put_bytes):
         return Plan(size_bytes, False, size_bytes, max_part_bytes, limits)

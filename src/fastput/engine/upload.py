@@ -1,30 +1,49 @@
 """One object's upload, from opening its source to the receipt. Runs on the loop's thread.
 
-    start -> _opened -> _create -> _created -> (parts.py sends) -> _complete -> _completed
-                 \\__________\\____________________\\_____________________\\-> fail -> settle -> abort
+    start -> _opened -> _prepared -> _create -> _created -> (parts.py sends) -> _complete -> _completed
+                 \\__________\\___________\\___________\\______________\\-> fail -> settle -> leave or abort
 
-Nothing is left behind: a failed upload waits for what is in flight, aborts on the store, and closes its source before
-its future is resolved.
+A failed upload waits for what is in flight. If an earlier run's journal or this one's can bring it on later, its parts
+stay on the store; otherwise it is aborted there. Then its source is closed and its future resolved.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+from fastput.engine.control import persist
+from fastput.engine.digests import Digests, digest_source
 from fastput.engine.job import Job
+from fastput.engine.keeper import Keeper
 from fastput.engine.links import Link
 from fastput.engine.multipart import Completion, MultipartUpload, State
-from fastput.engine.parts import PartSender, is_direct
-from fastput.engine.plan import make_plan
+from fastput.engine.parts import PartSender
+from fastput.engine.prepare import Preparation, Prepared, attributes_digest, close_quietly
 from fastput.engine.shared import Shared
-from fastput.errors import FastputError, ObjectExists, SourceChanged
-from fastput.model import Checksum, Endpoint, Progress, Receipt, decode_crc, encode_crc
-from fastput.native.crc import crc32c_combine
+from fastput.errors import (
+    FastputError,
+    Interrupted,
+    JournalError,
+    ObjectExists,
+    Resumable,
+    SourceChanged,
+    StoreError,
+    UploadGone,
+    UsageError,
+)
+from fastput.model import Checksum, ConfirmedPart, Endpoint, Progress, Receipt, encode_crc
 from fastput.source import Source
+from fastput.state.journal import Journal
+from fastput.state.rows import JournalEntry
 from fastput.store import Completed
+from fastput.units import format_size
+
+# After these nothing of the upload is of use to a later run.
+_FINAL = (SourceChanged, UploadGone, ObjectExists, UsageError)
 
 
 class Upload:
@@ -38,9 +57,14 @@ class Upload:
         self._shared = shared
         self._on_finished = on_finished
         self._source: Source | None = None
+        self._prepared: Prepared | None = None
         self._machine: MultipartUpload | None = None
         self._sender: PartSender | None = None
+        self._keeper: Keeper | None = None
+        self._digests: Digests | None = None
+        self._digest_values: dict[str, str] = {}
         self._calls = 0  # control calls under way
+        self._doing = ""  # what they do, for people
         self._error: FastputError | None = None
         self._is_finished = False
         self._started_at = 0.0
@@ -52,56 +76,128 @@ class Upload:
         """The multipart upload on the store, if one is known."""
         return self._machine.upload_id if self._machine is not None else None
 
+    @property
+    def waits_for(self) -> str | None:
+        """What holds it up, for people; None: nothing that could be late."""
+        if self._calls:
+            return f"{self.job.uri}: {self._doing}"
+        return self._sender.waits_for if self._sender is not None else None
+
     def start(self) -> None:
         """Opens the source."""
         self._started_at = time.time()
-        self._control(self.job.open_source, self._opened)
+        self._control("its source to be opened", self.job.open_source, self._opened)
 
     def _opened(self, source: Source) -> None:
         self._source = source
         if self._error is not None:
             return
-        shared, copies = self._shared, 1 if is_direct(source, self.job.checksum) else 2
-        plan = make_plan(source.size_bytes, shared.settings, shared.budget.limit_bytes, copies, shared.limits)
-        self._machine = MultipartUpload(plan)
-        self._sender = PartSender(shared, self.job, source, self._machine, self)
+        shared = self._shared
+        preparation = Preparation(
+            self.job, source, shared.store, shared.links, shared.settings, shared.limits, shared.budget.limit_bytes,
+            shared.retry, shared.stop, shared.state_directory,
+        )  # fmt: skip
+        self._control("the store to say what it takes and has", preparation.run, self._was_prepared)
+
+    def _was_prepared(self, prepared: Prepared) -> None:
+        source, shared = self._source, self._shared
+        assert source is not None
+        self._prepared, taken = prepared, prepared.taken
+        if prepared.journal is not None:
+            self._keeper = Keeper(shared.loop, prepared.journal, self.job.note)
+        self._machine = MultipartUpload(prepared.plan, taken.parts if taken is not None else ())
+        if taken is not None and taken.done is not None:
+            self._machine.taken_over(taken.upload_id)
+            self._end_journal(removes=True)
+            self._completed(taken.done)
+            return
+        if taken is not None:
+            self._machine.created(taken.upload_id)
+        if self._error is not None:
+            return
+        # What earlier runs have sent isn't read in order: its digests come at the end, from a pass of their own.
+        self._digests = Digests(self.job.digests) if self.job.digests and not self._machine.resumed_bytes else None
+        self._sender = PartSender(
+            shared, self.job, source, prepared.protection, self._machine, self._digests, self
+        )
         if source.size_bytes is None:
             shared.pump()  # reads the first part; first_buffered() goes on
             return
         if (first := self._machine.peek()) is not None:
             source.will_send(first)  # the disk works while the store's client gets ready
-        self._create(plan.is_multipart)
+        if taken is not None:
+            text = f"{self._machine.confirmed_count} parts, {format_size(self._machine.resumed_bytes)}"
+            self.job.note(f"{self.job.uri}: going on with an earlier upload: {text} are there already")
+        self._create(prepared.plan.is_multipart)
 
     def first_buffered(self, is_whole: bool) -> None:
         # A stream that fits one part is an object of its own.
         self._create(is_multipart=not is_whole)
 
     def _create(self, is_multipart: bool) -> None:
-        job, shared = self.job, self._shared
+        job, shared, prepared = self.job, self._shared, self._prepared
+        assert prepared is not None
+        taken = prepared.taken
 
         def create() -> tuple[Endpoint, Link, str | None]:
-            if job.no_clobber and shared.store.exists(job.uri):
-                text = f"{job.uri}: an object is there already, and --no-clobber was given"
-                raise ObjectExists(text, bucket=job.uri.bucket, key=job.uri.key)
-            upload_id = shared.store.create(job.uri, job.attributes, job.checksum) if is_multipart else None
+            if taken is not None:
+                if prepared.journal is not None and job.upload_id is not None:
+                    self._begin_journal(prepared, prepared.journal, job.upload_id)
+                return prepared.endpoint, prepared.link, taken.upload_id
+            upload_id = None
+            if is_multipart:
+                checksum = prepared.protection.checksum
+                upload_id = persist(
+                    lambda: shared.store.create(job.uri, job.attributes, checksum), shared.retry, shared.stop
+                )
             try:
                 # After Create, which follows redirects to the bucket's own region.
                 endpoint, link = shared.links.to(job.uri)
+                if prepared.journal is not None and upload_id is not None:
+                    self._begin_journal(prepared, prepared.journal, upload_id)
             except FastputError:
                 if upload_id is not None:  # nobody else knows of it yet
                     shared.store.abort(job.uri, upload_id)
                 raise
             return endpoint, link, upload_id
 
-        self._control(create, self._created)
+        self._control("the multipart upload to be created", create, self._created)
+
+    def _begin_journal(self, prepared: Prepared, journal: Journal, upload_id: str) -> None:
+        assert self._source is not None and self._keeper is not None
+        stat, endpoint, protection = self._source.stat(), prepared.endpoint, prepared.protection
+        assert stat is not None
+        entry = JournalEntry(
+            endpoint=f"{endpoint.scheme}://{endpoint.authority}",
+            bucket=self.job.uri.bucket,
+            key=self.job.uri.key,
+            source=os.path.abspath(self._source.name),
+            source_stat=stat,
+            upload_id=upload_id,
+            part_bytes=prepared.plan.part_bytes,
+            checksum=protection.checksum.value,
+            carriage=protection.carriage.value if protection.carriage else "",
+            attributes=attributes_digest(self.job.attributes),
+            created_at=time.time(),
+        )
+        try:
+            journal.begin(entry)
+            if prepared.taken is not None:
+                journal.note(prepared.taken.parts)
+        except JournalError as error:
+            self._keeper.broken(error)
 
     def _created(self, answer: tuple[Endpoint, Link, str | None]) -> None:
         endpoint, link, upload_id = answer
         assert self._machine is not None and self._sender is not None
-        self._machine.created(upload_id)
-        if self._error is None:
-            self._sender.connected(endpoint, link)
-            self._shared.pump()
+        if self._machine.state is State.CREATING:
+            self._machine.created(upload_id)
+        if self._error is not None:
+            return
+        self._sender.connected(endpoint, link)
+        if self._machine.is_whole:  # an earlier run sent all of it
+            self.confirmed(None)
+        self._shared.pump()
 
     def wants_to_send(self) -> bool:
         """Whether send() has something to do now."""
@@ -112,15 +208,32 @@ class Upload:
         assert self._sender is not None
         return self._sender.send()
 
-    def confirmed(self) -> None:
+    def hurry(self, now_s: float, is_tail: bool) -> None:
+        """Sends parts again that take too long."""
+        if (sender := self._sender) is not None and self._error is None:
+            self.guard(lambda: sender.hurry(now_s, is_tail))
+
+    def confirmed(self, part: ConfirmedPart | None) -> None:
+        machine, sender = self._machine, self._sender
+        assert machine is not None and sender is not None
+        if part is not None and self._keeper is not None:
+            self._keeper.note(part)
         self._report()
-        assert self._machine is not None
-        if self._machine.is_whole:
-            self._complete(self._machine.complete())
+        # Not before the last request has ended: a part that arrives after Complete would be left over.
+        if self._error is None and machine.is_whole and sender.is_idle:
+            completion = machine.complete()
+            if self._keeper is None:
+                self._complete(completion)
+            else:
+                self._keeper.when_written(lambda: self.guard(lambda: self._complete(completion)))
 
     def _complete(self, completion: Completion) -> None:
-        job, source, store, sender = self.job, self._source, self._shared.store, self._sender
-        assert source is not None and sender is not None
+        job, source, sender, prepared = self.job, self._source, self._sender, self._prepared
+        assert source is not None and sender is not None and prepared is not None
+        if self._error is not None:
+            self.settle()
+            return
+        digests_again = job.digests if self._digests is None else ()
 
         def complete() -> tuple[Completion, Completed]:
             try:
@@ -129,84 +242,145 @@ class Upload:
                 if completion.upload_id is None:  # the object is there, whole, as the file was when it was read
                     raise SourceChanged(f"{error.message}; {job.uri} holds what it was before") from None
                 raise
+            if digests_again:
+                self._digest_values = digest_source(source, digests_again, self._shared.stop)
             if completion.upload_id is None:
                 return completion, Completed(completion.parts[0].etag, sender.version_id)
-            return completion, store.complete(
-                job.uri,
-                completion.upload_id,
-                completion.parts,
-                completion.size_bytes,
-                job.checksum,
-                _object_checksum(job.checksum, completion),
-                job.no_clobber,
-            )
+            if prepared.journal is not None and self._keeper is not None and not self._keeper.is_broken:
+                try:
+                    prepared.journal.completing(completion.crc64nvme)
+                except JournalError as error:
+                    self._keeper.broken(error)
+            completed = prepared.finisher.complete(completion)
+            self._end_journal(removes=True)
+            return completion, completed
 
-        self._control(complete, self._completed)
+        self._control("the multipart upload to be completed", complete, self._completed)
 
     def _completed(self, answer: tuple[Completion, Completed]) -> None:
         completion, completed = answer
-        assert self._machine is not None and self._source is not None and self._sender is not None
-        self._machine.completed()
+        machine, source, prepared = self._machine, self._source, self._prepared
+        assert machine is not None and source is not None and prepared is not None
+        machine.completed()
         if self._error is not None:
             self._error = None  # cancelled too late: the object is there
+        crc64nvme = encode_crc(completion.crc64nvme, Checksum.CRC64NVME)
+        is_kept = completed.checksums.get("crc64nvme") == crc64nvme
+        protection = prepared.protection
         receipt = Receipt(
-            source=self._source.name,
+            source=source.name,
             bucket=self.job.uri.bucket,
             key=self.job.uri.key,
             version_id=completed.version_id,
             etag=completed.etag,
             size_bytes=completion.size_bytes,
-            crc64nvme=encode_crc(completion.crc64nvme, Checksum.CRC64NVME),
-            checksum=self.job.checksum.value,
+            crc64nvme=crc64nvme,
+            checksum=protection.checksum.value,
+            is_checked=protection.is_checked or self.job.verifies_etag,
+            is_kept=is_kept,
             parts=completion.parts,
-            source_stat=self._source.stat(),
+            source_stat=source.stat(),
             upload_id=completion.upload_id,
             started_at=self._started_at,
             ended_at=time.time(),
-            resent_bytes=self._sender.resent_bytes,
+            resent_bytes=self._sender.resent_bytes if self._sender is not None else 0,
+            resumed_bytes=machine.resumed_bytes,
+            digests=self._digests.hexdigests() if self._digests is not None else self._digest_values,
         )
         self._finish(receipt)
 
     # ---- failing
 
-    def fail(self, error: FastputError) -> None:
-        """Gives up. The first error counts."""
+    def fail(self, error: FastputError, grace_s: float = 0.0) -> None:
+        """Gives up. The first error counts. What is in flight has so long to end by itself."""
         if self._error is not None or self._is_finished:
             return
         self._error = error
         if self._sender is not None:
-            self._sender.stop()
+            self._sender.stop(grace_s)
         self.settle()
 
     def settle(self) -> None:
-        """When nothing is under way any more: aborts on the store, then reports the error."""
+        """When nothing is under way any more: leaves the upload to a later run or aborts it, then reports the error."""
         is_idle = self._calls == 0 and (self._sender is None or self._sender.is_idle)
         if self._error is None or not is_idle or self._is_finished:
             return
-        machine = self._machine
+        machine, error = self._machine, self._error
         if machine is None or machine.state is State.DONE:
-            self._finish(self._error)
-            return
-        error, upload_id = self._error, machine.abort()
-        if upload_id is None:
             self._finish(error)
-            return
+        elif self.is_worth_keeping and not isinstance(error, _FINAL):
+            machine.leave()
+            self._error = self._with_hint(error)
+            self._when_written(lambda: self._end_journal(removes=False))
+        else:
+            self._abort(machine, error)
+
+    def _abort(self, machine: MultipartUpload, error: FastputError) -> None:
+        upload_id = machine.abort()
+        is_gone = isinstance(error, UploadGone)
 
         def abort() -> None:
             try:
-                self._shared.store.abort(self.job.uri, upload_id)
+                if upload_id is not None and not is_gone:
+                    self._shared.store.abort(self.job.uri, upload_id)
             except FastputError:
                 error.upload_id = upload_id
+            self._end_journal(removes=True)
 
-        self._control(abort, lambda _: machine.aborted())
+        if upload_id is None and self._keeper is None:
+            self._finish(error)
+            return
+        if isinstance(error, StoreError) and error.status in (400, 501) and self._prepared is not None:
+            self._shared.links.distrust(self._prepared.endpoint, self._prepared.link)
+        self._when_written(abort, machine.aborted)
+
+    def _when_written(self, work: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
+        """Runs work on a control thread when the journal isn't in use."""
+
+        def go() -> None:
+            self._control("the upload to be put away", work, lambda _: then())
+
+        if self._keeper is None:
+            go()
+        else:
+            self._calls += 1  # not settled before it is written
+
+            def written() -> None:
+                self._calls -= 1
+                go()
+
+            self._keeper.when_written(written)
+
+    @property
+    def is_worth_keeping(self) -> bool:
+        """A later run can go on with what the store has."""
+        machine, source = self._machine, self._source
+        has_parts = machine is not None and machine.upload_id is not None and machine.confirmed_count > 0
+        can_resume = self.job.is_resumable and source is not None and source.stat() is not None
+        return has_parts and can_resume
+
+    def _with_hint(self, error: FastputError) -> FastputError:
+        """The error, saying what is kept and how to go on."""
+        machine, source = self._machine, self._source
+        assert machine is not None and source is not None
+        if isinstance(error, Interrupted) and not isinstance(error, Resumable):
+            error = Resumable(error.message, bucket=error.bucket, key=error.key)
+        error.upload_id = machine.upload_id
+        has_journal = self._keeper is not None and not self._keeper.is_broken
+        how = "put it again" if has_journal else f"fastput uploads resume {self.job.uri} {source.name}"
+        kept = f"{format_size(machine.confirmed_bytes)} of {format_size(source.size_bytes or 0)}"
+        error.hint = f"{kept} are kept on the store: {how} to go on from there"
+        return error
 
     def refuse(self, error: FastputError) -> None:
         """Resolves the future without waiting for anything; what is under way is still cleaned up when it ends."""
         if not self.future.done():
             self._error = self._error or error
+            if self.is_worth_keeping and not isinstance(error, _FINAL):
+                error = self._with_hint(error)
             self.future.set_exception(error)
 
-    def guard(self, event: Callable[[], None]) -> None:
+    def guard(self, event: Callable[[], Any]) -> None:
         """Runs an event; what it raises fails this upload only."""
         try:
             event()
@@ -232,12 +406,18 @@ class Upload:
         else:
             self.future.set_exception(outcome)
 
-    def _control(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+    def _end_journal(self, removes: bool) -> None:
+        if self._prepared is not None and self._prepared.journal is not None:
+            close_quietly(self._prepared.journal, removes)
+
+    def _control(self, doing: str, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Runs blocking work elsewhere, then goes on here."""
         self._calls += 1
+        self._doing = doing
 
         def done(future: Future[Any]) -> None:
             self._calls -= 1
+            self._shared.activity += 1
             self.guard(lambda: then(future.result()))
             self.settle()
 
@@ -250,22 +430,9 @@ class Upload:
         self.job.on_progress(
             Progress(
                 uri=str(self.job.uri),
-                sent_bytes=self._sender.sent_bytes,
+                sent_bytes=self._sender.sent_bytes + self._machine.resumed_bytes,
                 size_bytes=self._source.size_bytes,
                 parts_confirmed=self._machine.confirmed_count,
                 parts_in_flight=self._sender.in_flight,
             )
         )
-
-
-def _object_checksum(checksum: Checksum, completion: Completion) -> str | None:
-    """The full-object checksum that goes with Complete, combined from the parts'."""
-    if checksum is Checksum.CRC64NVME:
-        return encode_crc(completion.crc64nvme, checksum)
-    if checksum is not Checksum.CRC32C:
-        return None
-    crc = 0
-    for part in completion.parts:
-        assert part.checksum is not None
-        crc = crc32c_combine(crc, decode_crc(part.checksum), part.length_bytes)
-    return encode_crc(crc, checksum)

@@ -58,7 +58,8 @@ class FileSource:
 
     def check_unchanged(self) -> None:
         now = _identity(os.fstat(self._fd))
-        if now != self._stat:
+        # Not the ctime: a chmod or a new link isn't a change of what was read.
+        if (now.size_bytes, now.mtime_ns) != (self._stat.size_bytes, self._stat.mtime_ns):
             raise self._changed(f"it had {self._stat.size_bytes:,} bytes and has {now.size_bytes:,}"
                                 if now.size_bytes != self._stat.size_bytes else "it was written to")  # fmt: skip
         try:
@@ -105,4 +106,4 @@ class FileSource:
 
 
 def _identity(status: os.stat_result) -> SourceStat:
-    return SourceStat(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return SourceStat(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)

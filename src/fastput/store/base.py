@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastput.model import (
@@ -11,7 +11,10 @@ from fastput.model import (
     ConfirmedPart,
     Credentials,
     Endpoint,
+    ListedPart,
+    ListedUpload,
     ObjectAttributes,
+    ObjectInfo,
     ObjectUri,
     TlsOptions,
 )
@@ -30,20 +33,27 @@ class StoreOptions:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The store's answer to a completed object."""
+    """The store's answer to a completed object. checksums are those of the whole that it says it keeps."""
 
     etag: str
     version_id: str | None
+    checksums: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store(Protocol):
-    """Calls block and may come from several threads. Each raises the errors of fastput.errors only."""
+    """Calls block and may come from several threads. Each raises the errors of fastput.errors only.
+
+    Nothing is repeated in here: an error's is_temporary says whether that may help.
+    """
 
     def endpoint(self, uri: ObjectUri) -> Endpoint:
         """Where requests for this bucket go."""
 
     def credentials(self) -> Credentials:
         """The credentials now, renewed where they can be."""
+
+    def renew_credentials(self) -> None:
+        """Has the next call of credentials() look for new ones: the store said that those have expired."""
 
     def tls(self) -> TlsOptions:
         """How certificates are checked."""
@@ -56,18 +66,33 @@ class Store(Protocol):
         uri: ObjectUri,
         upload_id: str,
         parts: Sequence[ConfirmedPart],
-        size_bytes: int,
+        size_bytes: int | None,
         checksum: Checksum,
         checksum_value: str | None,
         no_clobber: bool,
     ) -> Completed:
-        """Makes the object out of its parts. The store refuses it unless size and full-object checksum agree."""
+        """Makes the object out of its parts. The store refuses it unless size and full-object checksum agree.
+
+        Raises:
+            UploadGone: it was completed or aborted before.
+            ObjectExists: no_clobber, and there is one.
+        """
 
     def abort(self, uri: ObjectUri, upload_id: str) -> None:
         """Makes the store forget an upload and its parts."""
 
-    def exists(self, uri: ObjectUri) -> bool:
-        """Whether there is an object with this key."""
+    def head(self, uri: ObjectUri) -> ObjectInfo | None:
+        """What there is under this key; None: nothing."""
+
+    def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:
+        """The parts that the store has of an upload, by number.
+
+        Raises:
+            UploadGone: there is no such upload.
+        """
+
+    def list_uploads(self, prefix: ObjectUri) -> Iterator[ListedUpload]:
+        """The multipart uploads under keys that begin like this one, neither completed nor aborted."""
 
     def close(self) -> None:
         """Closes connections."""

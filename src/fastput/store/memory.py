@@ -9,7 +9,7 @@ import base64
 import hashlib
 import itertools
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -19,7 +19,10 @@ from fastput.model import (
     ConfirmedPart,
     Credentials,
     Endpoint,
+    ListedPart,
+    ListedUpload,
     ObjectAttributes,
+    ObjectInfo,
     ObjectUri,
     TlsOptions,
     encode_crc,
@@ -47,6 +50,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
         self.uploads: dict[str, _Upload] = {}
+        self._etags: dict[str, str] = {}
         self._ids = itertools.count(1)
         self._lock = threading.Lock()  # guards objects and uploads
 
@@ -55,6 +59,9 @@ class MemoryStore:
 
     def credentials(self) -> Credentials:
         return MemoryCredentials()
+
+    def renew_credentials(self) -> None:
+        pass
 
     def tls(self) -> TlsOptions:
         return TlsOptions()
@@ -70,7 +77,7 @@ class MemoryStore:
         uri: ObjectUri,
         upload_id: str,
         parts: Sequence[ConfirmedPart],
-        size_bytes: int,
+        size_bytes: int | None,
         checksum: Checksum,
         checksum_value: str | None,
         no_clobber: bool,
@@ -85,20 +92,44 @@ class MemoryStore:
             crcs = {Checksum.CRC64NVME: crc64nvme, Checksum.CRC32C: crc32c}
             if checksum in crcs and encode_crc(crcs[checksum](content), checksum) != checksum_value:
                 raise to_error(StoreAnswer(400, "BadDigest"), uri, "complete")
-            if len(content) != size_bytes:
+            if size_bytes is not None and len(content) != size_bytes:
                 raise to_error(StoreAnswer(400, "InvalidRequest", "wrong MpuObjectSize"), uri, "complete")
             if no_clobber and str(uri) in self.objects:
                 raise to_error(StoreAnswer(412, "PreconditionFailed"), uri, "complete")
+            digests = b"".join(bytes.fromhex(part.etag.strip('"')) for part in parts)
             self.objects[str(uri)] = content
+            self._etags[str(uri)] = etag = f'{_etag(digests)[:-1]}-{len(parts)}"'
             del self.uploads[upload_id]
-            return Completed(etag=f'"{upload_id}-{len(parts)}"', version_id=None)
+            kept = {"crc64nvme": encode_crc(crc64nvme(content), Checksum.CRC64NVME)}
+            return Completed(etag, version_id=None, checksums=kept)
 
     def abort(self, uri: ObjectUri, upload_id: str) -> None:
         with self._lock:
             self.uploads.pop(upload_id, None)
 
-    def exists(self, uri: ObjectUri) -> bool:
-        return str(uri) in self.objects
+    def head(self, uri: ObjectUri) -> ObjectInfo | None:
+        content = self.objects.get(str(uri))
+        if content is None:
+            return None
+        kept = {"crc64nvme": encode_crc(crc64nvme(content), Checksum.CRC64NVME)}
+        return ObjectInfo(len(content), self._etags[str(uri)], None, 0.0, kept, is_full_object=True)
+
+    def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:
+        with self._lock:
+            upload = self.uploads.get(upload_id)
+            if upload is None:
+                raise to_error(StoreAnswer(404, "NoSuchUpload"), uri, "list the parts of the upload")
+            parts = sorted(upload.parts.items())
+        for number, content in parts:
+            kept = {"crc64nvme": encode_crc(crc64nvme(content), Checksum.CRC64NVME)}
+            yield ListedPart(number, len(content), _etag(content), kept)
+
+    def list_uploads(self, prefix: ObjectUri) -> Iterator[ListedUpload]:
+        with self._lock:
+            uploads = sorted(self.uploads.items())
+        for upload_id, upload in uploads:
+            if upload.uri.bucket == prefix.bucket and upload.uri.key.startswith(prefix.key):
+                yield ListedUpload(upload.uri, upload_id, 0.0)
 
     def close(self) -> None:
         pass
@@ -122,6 +153,7 @@ class MemoryStore:
                 return 412, {}, b"<Error><Code>PreconditionFailed</Code></Error>"
             else:
                 self.objects[str(uri)] = content
+                self._etags[str(uri)] = _etag(content)
         return 200, {"etag": _etag(content)}, b""
 
 

@@ -74,5 +74,8 @@ class Transport(Protocol):
 
     def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket: ...
 
+    def moved_bytes(self) -> int:
+        """Grows while the other end takes bytes; 0 where that can't be told."""
+
     def close(self) -> None:
         """Cancels what is under way, waits for its callbacks, frees threads and connections."""

@@ -13,6 +13,7 @@ from awscrt import auth, exceptions, http, io, s3
 
 from fastput.model import Credentials, Endpoint, TlsOptions
 from fastput.transport.base import Failure, Request, Response, Ticket, framing_headers
+from fastput.transport.sockets import acknowledged_bytes
 
 # The connections that a client may open follow its target: max(10, target / 0.4). They are only opened when
 # requests are there for them, so that our window is the concurrency.
@@ -74,6 +75,7 @@ class CrtTransport:
         provider = auth.AwsCredentialsProvider.new_delegate(_Provide(credentials))
         self._signing = {value: _signing(endpoint.region, provider, value) for value in _SIGNED_BODIES}
         self._authority = endpoint.authority
+        self._port = endpoint.port
         self._client = s3.S3Client(
             bootstrap=bootstrap,
             region=endpoint.region,
@@ -101,6 +103,9 @@ class CrtTransport:
             signing_config=self._signing[_UNSIGNED_TRAILER if body.trailer is not None else _UNSIGNED],
         )
         return exchange
+
+    def moved_bytes(self) -> int:
+        return acknowledged_bytes(self._port)
 
     def close(self) -> None:
         requests = [request for exchange in list(self._under_way) if (request := exchange.request) is not None]

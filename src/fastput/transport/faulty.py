@@ -48,6 +48,9 @@ class FaultyTransport:
             on_done(Response(failure=Failure.CLOSED, reason="the connection was closed"))
         return _Hanging(on_done if fault.kind == "hang" else None)
 
+    def moved_bytes(self) -> int:
+        return self._inner.moved_bytes()
+
     def close(self) -> None:
         self._inner.close()
 

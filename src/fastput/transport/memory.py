@@ -20,6 +20,9 @@ class MemoryTransport:
         self._pool.submit(self._serve, request, exchange, on_done)
         return exchange
 
+    def moved_bytes(self) -> int:
+        return 0
+
     def close(self) -> None:
         self._pool.shutdown()
 

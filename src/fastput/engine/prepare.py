@@ -1,0 +1,167 @@
+"""Everything before the first byte: where to, what the store takes, what an earlier run has left. Blocks.
+
+For a control thread; what comes out are values for the loop's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from fastput.engine.completion import Finisher
+from fastput.engine.control import persist
+from fastput.engine.job import Job
+from fastput.engine.links import Link, Links
+from fastput.engine.parts import copies_in_memory
+from fastput.engine.plan import Plan, make_plan
+from fastput.engine.retry import RetryPolicy
+from fastput.engine.takeover import Taken, Takeover
+from fastput.errors import FastputError, JournalBusy, JournalError, ObjectExists
+from fastput.limits import StoreLimits
+from fastput.model import Checksum, Endpoint, ObjectAttributes
+from fastput.profile import Carriage, Protection, StoreProfile
+from fastput.source import Source
+from fastput.state.journal import Journal
+from fastput.store import Store
+from fastput.tuner import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What an upload starts with. journal is None where there is nothing to resume, or nowhere to keep it."""
+
+    endpoint: Endpoint
+    link: Link
+    plan: Plan
+    protection: Protection
+    finisher: Finisher
+    journal: Journal | None
+    taken: Taken | None
+
+
+@dataclass(frozen=True, slots=True)
+class Preparation:
+    """Prepares one upload."""
+
+    job: Job
+    source: Source
+    store: Store
+    links: Links
+    settings: Settings
+    limits: StoreLimits
+    memory_bytes: int
+    policy: RetryPolicy
+    stop: threading.Event
+    state_directory: Callable[[], Path] | None
+
+    def run(self) -> Prepared:
+        """
+        Raises:
+            UsageError: above the store's limits.
+            JournalBusy: another process sends the same source to the same object.
+            ObjectExists: no_clobber, and there is one.
+            FastputError: the store can't be asked.
+        """
+        job = self.job
+        endpoint, link = self.links.to(job.uri)
+        profile = self.links.profile(job.uri, endpoint, link, job.checksum, job.note)
+        protection = profile.protection(job.checksum)
+        plan = self._plan(profile, protection)
+        finisher = Finisher(self.store, job.uri, protection, profile, job.no_clobber, self.policy, self.stop)
+        journal = self._open_journal(plan)
+        try:
+            taken = None
+            if job.upload_id is not None:
+                taken = self._takeover(plan, protection).from_listing(job.upload_id)
+            elif journal is not None and journal.entry is not None:
+                protection, taken = self._take_over(journal, plan, protection, finisher)
+                plan = self._plan(profile, protection)
+                finisher = replace(finisher, protection=protection)
+            if taken is not None:
+                plan = replace(plan, part_bytes=min(taken.part_bytes, plan.max_part_bytes))
+            if job.no_clobber and (taken is None or taken.done is None):
+                self._check_absent()
+        except BaseException:
+            if journal is not None:
+                journal.close()
+            raise
+        return Prepared(endpoint, link, plan, protection, finisher, journal, taken)
+
+    def _plan(self, profile: StoreProfile, protection: Protection) -> Plan:
+        limits = replace(
+            self.limits,
+            max_parts=min(self.limits.max_parts, profile.max_parts),
+            max_object_bytes=min(self.limits.max_object_bytes, profile.max_object_bytes),
+        )
+        copies = copies_in_memory(self.source, protection, self.job)
+        return make_plan(self.source.size_bytes, self.settings, self.memory_bytes, copies, limits)
+
+    def _open_journal(self, plan: Plan) -> Journal | None:
+        # What can't be read again can't be resumed; one request needs no journal.
+        if not self.job.is_resumable or self.state_directory is None or not plan.is_multipart:
+            return None
+        if self.source.stat() is None:
+            return None
+        endpoint, _ = self.links.to(self.job.uri)
+        name = f"{endpoint.scheme}://{endpoint.authority}"
+        try:
+            journal = Journal.open(self.state_directory(), name, self.job.uri, os.path.abspath(self.source.name))
+        except JournalBusy:
+            raise
+        except JournalError as error:
+            self.job.note(f"{error}: going on without a journal")
+            return None
+        if journal.finding is not None:
+            self.job.note(journal.finding)
+        return journal
+
+    def _take_over(
+        self, journal: Journal, plan: Plan, protection: Protection, finisher: Finisher
+    ) -> tuple[Protection, Taken | None]:
+        entry = journal.entry
+        assert entry is not None
+        begun_with = Protection(
+            Checksum(entry.checksum), Carriage(entry.carriage) if entry.carriage else None, protection.is_checked
+        )
+        wants_other = self.job.checksum not in (None, begun_with.checksum)
+        if entry.attributes != attributes_digest(self.job.attributes) or wants_other:
+            why = "another checksum" if wants_other else "other metadata, tags, content type or storage class"
+            self._takeover(plan, protection).give_up(entry.upload_id, f"the upload was begun with {why}")
+            return protection, None
+        takeover = self._takeover(plan, begun_with)
+        taken = takeover.from_journal(journal, replace(finisher, protection=begun_with))
+        return (begun_with, taken) if taken is not None else (protection, None)
+
+    def _takeover(self, plan: Plan, protection: Protection) -> Takeover:
+        job = self.job
+        return Takeover(
+            self.store, job.uri, self.source, plan, protection.checksum, job.rechecks_all, self.policy, self.stop,
+            job.note,
+        )  # fmt: skip
+
+    def _check_absent(self) -> None:
+        uri = self.job.uri
+        if persist(lambda: self.store.head(uri), self.policy, self.stop) is not None:
+            text = f"{uri}: an object is there already, and --no-clobber was given"
+            raise ObjectExists(text, bucket=uri.bucket, key=uri.key)
+
+
+def attributes_digest(attributes: ObjectAttributes) -> str:
+    """Stands for what the object is to carry."""
+    return hashlib.sha256(json.dumps(asdict(attributes), sort_keys=True).encode()).hexdigest()
+
+
+def close_quietly(journal: Journal, removes: bool) -> None:
+    """Ends a journal whose upload has ended; what can't be deleted is found and judged by the next run."""
+    try:
+        if removes:
+            journal.remove()
+        else:
+            journal.close()
+    except FastputError:
+        pass

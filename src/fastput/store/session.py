@@ -1,0 +1,120 @@
+"""botocore's session and client: made from the user's ordinary configuration, its exceptions translated."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastput.answers import StoreAnswer, to_error, unreachable
+from fastput.errors import CredentialsError, FastputError, UsageError
+from fastput.model import ObjectUri
+from fastput.store.base import StoreOptions
+from fastput.version import __version__
+
+_CONNECT_TIMEOUT_S = 5
+# Completing 10,000 parts takes S3 minutes.
+_READ_TIMEOUT_S = 300
+
+
+def make_client(options: StoreOptions) -> tuple[Any, Any]:
+    """A botocore session and its S3 client.
+
+    Raises:
+        UsageError, CredentialsError: the configuration can't be used.
+    """
+    import botocore.config
+    import botocore.exceptions
+    import botocore.session
+
+    try:
+        session = botocore.session.Session(profile=options.profile)
+        config = botocore.config.Config(
+            connect_timeout=_CONNECT_TIMEOUT_S,
+            read_timeout=_READ_TIMEOUT_S,
+            # The engine retries (engine/control.py): it knows what has to be looked up before it is repeated.
+            retries={"mode": "standard", "total_max_attempts": 1},
+            user_agent_extra=f"fastput/{__version__}",
+            # We say which checksum goes with what; botocore's own would be refused by many compatible stores.
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        )
+        _check_bundle(options.ca_bundle or session.get_config_variable("ca_bundle"))
+        client = session.create_client(
+            "s3",
+            region_name=options.region or session.get_config_variable("region") or "us-east-1",
+            endpoint_url=options.endpoint_url,
+            verify=False if not options.verify else options.ca_bundle,
+            config=config,
+        )
+    except UsageError:
+        raise
+    except botocore.exceptions.ProfileNotFound as error:
+        raise UsageError(f"{error}: see ~/.aws/config, or leave --profile and AWS_PROFILE out") from None
+    except botocore.exceptions.PartialCredentialsError as error:
+        raise CredentialsError(f"no credentials: {error}: set both, or give a --profile") from None
+    except (ValueError, botocore.exceptions.BotoCoreError) as error:
+        raise UsageError(f"the AWS configuration can't be used: {error}") from None
+    return session, client
+
+
+def _check_bundle(path: str | None) -> None:
+    if not path:
+        return
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        reason = "no such file" if isinstance(error, FileNotFoundError) else f"no PEM certificates in it ({error})"
+        raise UsageError(f"the CA bundle {path} can't be used: {reason}") from None
+
+
+def no_credentials() -> CredentialsError:
+    """The exception for credentials that aren't there."""
+    return CredentialsError(
+        "no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give a --profile of ~/.aws/config"
+    )
+
+
+def _innermost(error: BaseException) -> str:
+    """What the operating system said: urllib3 and botocore wrap it in three layers of their own."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
+    """Whatever botocore raises, as an exception of ours; action completes "could not ..."."""
+    from botocore import exceptions
+
+    if isinstance(error, exceptions.ClientError):
+        said: dict[str, Any] = dict(error.response.get("Error", {}))
+        metadata = error.response.get("ResponseMetadata", {})
+        headers = metadata.get("HTTPHeaders", {})
+        status = int(metadata.get("HTTPStatusCode", 0))
+        code = said.get("Code", "")
+        answer = StoreAnswer(
+            status=status,
+            # botocore puts the status where an answer without a body has no code.
+            code="" if code.isdigit() else code,
+            message=said.get("Message", ""),
+            request_id=metadata.get("RequestId"),
+            region=said.get("Region") or headers.get("x-amz-bucket-region"),
+        )
+        return to_error(answer, uri, action)
+    if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
+        return no_credentials()
+    names = ("CredentialRetrievalError", "SSOError", "TokenRetrievalError", "UnauthorizedSSOTokenError",
+             "SSOTokenLoadError", "LoginError", "RefreshWithMFAUnsupportedError")  # fmt: skip
+    if isinstance(error, tuple(cls for name in names if (cls := getattr(exceptions, name, None)))):
+        return CredentialsError(f"no credentials: {error}")
+    if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
+        url = urlsplit(str(error.kwargs.get("endpoint_url", "")))
+        endpoint = f"{url.scheme}://{url.netloc}" if url.netloc else "the endpoint"
+        return unreachable(uri, endpoint, _innermost(error), isinstance(error, exceptions.SSLError))
+    if isinstance(error, RecursionError):
+        # botocore follows a redirect that isn't S3's (301 without a region) for ever.
+        return to_error(StoreAnswer(301), uri, action)
+    if isinstance(error, (exceptions.BotoCoreError, ValueError)):
+        return UsageError(f"{uri}: could not {action}: {error}", bucket=uri.bucket, key=uri.key)
+    return FastputError(f"{uri}: could not {action}: {type(error).__name__}: {error}", bucket=uri.bucket, key=uri.key)
