@@ -68,7 +68,7 @@ CLASSES = [
     (403, "AccessDenied", errors.StoreError),
     (403, "", errors.StoreError),
     (503, "SlowDown", errors.StoreError),
-    (404, "NoSuchUpload", errors.StoreError),
+    (404, "NoSuchUpload", errors.UploadGone),
     (400, "KeyTooLongError", errors.UsageError),
     (400, "EntityTooLarge", errors.UsageError),
     (500, "InternalError", errors.StoreError),

@@ -132,7 +132,7 @@ def test_receipts_are_json() -> None:
     crc = decode_crc(crc64nvme_base64(b"x"))
     receipt = Receipt(
         source="ünï\ncode", bucket="bucket", key="k", version_id=None, etag='"e"', size_bytes=2,
-        crc64nvme=crc64nvme_base64(b"xx"), checksum="crc64nvme",
+        crc64nvme=crc64nvme_base64(b"xx"), checksum="crc64nvme", is_checked=True, is_kept=False,
         parts=(ConfirmedPart(1, 0, 1, '"a"', crc, None), ConfirmedPart(2, 1, 1, '"b"', crc, "c")),
         source_stat=SourceStat(1, 2, 2, 3), upload_id="u", started_at=10.0, ended_at=12.5, resent_bytes=0,
     )  # fmt: skip
@@ -144,11 +144,11 @@ def test_receipts_are_json() -> None:
         "number": 2, "offset_bytes": 1, "length_bytes": 1, "etag": '"b"', "crc64nvme": crc64nvme_base64(b"x"),
         "checksum": "c",
     }  # fmt: skip
-    assert document["source_stat"] == {"device": 1, "inode": 2, "size_bytes": 2, "mtime_ns": 3}
+    assert document["source_stat"] == {"device": 1, "inode": 2, "size_bytes": 2, "mtime_ns": 3, "ctime_ns": 0}
     assert (receipt.uri, receipt.seconds) == ("s3://bucket/k", 2.5)
 
 
 def test_a_receipt_of_a_name_that_is_not_utf8_can_be_written() -> None:
     """Was a bug: json.dumps(ensure_ascii=False) keeps the lone surrogate, which no file takes."""
-    receipt = Receipt("\udcff", "bucket", "k", None, "e", 0, "", "none", (), None, None, 0.0, 0.0, 0)
+    receipt = Receipt("\udcff", "bucket", "k", None, "e", 0, "", "none", False, False, (), None, None, 0.0, 0.0, 0)
     assert json.loads(receipt.to_json().encode())["source"] == "\udcff"

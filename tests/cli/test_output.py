@@ -92,7 +92,8 @@ def test_receipts_are_appended(cli: Cli, bucket: str, small: Path, large: Path, 
     assert sum(part["length_bytes"] for part in second["parts"]) == large.stat().st_size
     status = large.stat()
     assert second["source_stat"] == {
-        "device": status.st_dev, "inode": status.st_ino, "size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns
+        "device": status.st_dev, "inode": status.st_ino, "size_bytes": status.st_size, "mtime_ns": status.st_mtime_ns,
+        "ctime_ns": status.st_ctime_ns,
     }  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from fastput.engine.job import Job
 from fastput.engine.retry import RetryPolicy
 from fastput.errors import IntegrityError
 from fastput.model import Checksum, Credentials, Endpoint, ObjectAttributes, ObjectUri, TlsOptions
+from fastput.profile import AMAZON
 from fastput.source import BufferSource
 from fastput.store import StoreOptions
 from fastput.store.s3 import S3Store
@@ -44,7 +45,7 @@ def make_engine(options: dict[str, str]) -> Iterator[MakeEngine]:
 
         store = S3Store(StoreOptions(endpoint_url=options["endpoint_url"]))
         retry = RetryPolicy(max_attempts=3, base_s=0.0)
-        engines.append(Engine(store, connect, Settings(4, 5 * MIB), 256 * MIB, retry=retry))
+        engines.append(Engine(store, connect, Settings(4, 5 * MIB), 256 * MIB, retry=retry, profile=AMAZON))
         return engines[-1]
 
     yield make

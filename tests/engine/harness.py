@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fastput.engine.engine import Engine
 from fastput.engine.job import Job
 from fastput.engine.retry import RetryPolicy
 from fastput.limits import StoreLimits
 from fastput.model import Checksum, ObjectAttributes, ObjectUri, Progress
+from fastput.profile import AMAZON
 from fastput.source import BufferSource, FileSource, Source, StreamSource
 from fastput.store.memory import MemoryStore
 from fastput.transport import Request, Response, Ticket, Transport
@@ -80,6 +82,9 @@ class WatchingTransport:
 
         return self.inner.send(request, done)
 
+    def moved_bytes(self) -> int:
+        return 0
+
     def close(self) -> None:
         self.inner.close()
 
@@ -121,6 +126,9 @@ class HoldingTransport:
         for hand_on in taken:
             hand_on()
 
+    def moved_bytes(self) -> int:
+        return 0
+
     def close(self) -> None:
         self._inner.close()
 
@@ -133,6 +141,7 @@ class Rig:
     store: CheckingStore
     watching: WatchingTransport
     holding: HoldingTransport
+    is_resumable: bool
 
     def job(
         self,
@@ -147,7 +156,10 @@ class Rig:
                 return FileSource(source)
             return BufferSource(source) if isinstance(source, bytes) else source()
 
-        return Job(open_source, ObjectUri("bucket", key), ObjectAttributes(), checksum, no_clobber, on_progress)
+        return Job(
+            open_source, ObjectUri("bucket", key), ObjectAttributes(), checksum, no_clobber,
+            is_resumable=self.is_resumable, on_progress=on_progress,
+        )  # fmt: skip
 
     def settle(self) -> None:
         """Until the loop has done everything that was in its queue."""
@@ -172,6 +184,8 @@ def rig(
     limits: StoreLimits = SMALL_PARTS,
     holds: bool = False,
     store: CheckingStore | None = None,
+    state: Path | None = None,
+    **options: Any,
 ) -> Iterator[Rig]:
     """Ends with a check that no descriptor was left open."""
     store = store or CheckingStore()
@@ -179,11 +193,14 @@ def rig(
     watching = WatchingTransport(FaultyTransport(MemoryTransport(store.receive), faults))
     holding = HoldingTransport(watching)
     settings = Settings(window=window, part_bytes=part_bytes)
-    engine = Engine(store, lambda *_: holding, settings, memory_bytes, limits, AT_ONCE)
+    directory = None if state is None else lambda: state
+    engine = Engine(
+        store, lambda *_: holding, settings, memory_bytes, limits, AT_ONCE, directory, AMAZON, **options
+    )
     if not holds:
         holding.let_go()
     try:
-        yield Rig(engine, store, watching, holding)
+        yield Rig(engine, store, watching, holding, state is not None)
     finally:
         holding.let_go()
         engine.close()

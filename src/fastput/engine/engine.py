@@ -29,8 +29,6 @@ CANCEL_GRACE_S = 5.0
 # What is in flight when an upload is interrupted may end by itself: a part that is nearly there needn't be sent again.
 DRAIN_S = 2.0
 STALL_TIMEOUT_S = 300.0
-# What the store asks us to send later is sent later, for some minutes.
-PATIENCE = RetryPolicy(max_attempts=24, base_s=0.5)
 _TICK_S = 0.5
 
 
@@ -51,7 +49,7 @@ class Engine:
 
     Args:
         connect: makes a transport to an endpoint; called on a thread that may block.
-        retry: for whatever fails.
+        retry: for whatever fails; what the store asks us to send later is tried four times as often, for minutes.
         state_directory: makes and returns where journals and profiles are kept; None: nowhere.
         profile: what all endpoints take, if it is known.
         probes_again: what is remembered of endpoints isn't believed.
@@ -81,7 +79,7 @@ class Engine:
             limits=limits,
             settings=settings,
             retry=retry,
-            patience=PATIENCE,
+            patience=RetryPolicy(4 * retry.max_attempts, 2 * retry.base_s, retry.cap_s),
             budget=Budget(memory_bytes),
             pump=self._pump,
             stop=stop,

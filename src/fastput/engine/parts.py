@@ -80,6 +80,7 @@ class _Sending:
     attempt: int = 0
     throttled: int = 0
     held_bytes: int = 0  # of the engine's budget
+    has_slot: bool = False  # counts in the window without a request: it is read, or waits for the connection
     is_reading: bool = False
     is_confirmed: bool = False
     buffered: BufferedPart | None = None
@@ -144,7 +145,7 @@ class PartSender:
 
     @property
     def in_flight(self) -> int:
-        return sum(len(sending.tries) + sending.is_reading for sending in self._sending.values())
+        return sum(len(sending.tries) + sending.has_slot for sending in self._sending.values())
 
     @property
     def waits_for(self) -> str | None:
@@ -218,7 +219,7 @@ class PartSender:
 
     def _buffer(self, sending: _Sending) -> None:
         source, part, protection, digests = self._source, sending.part, self._protection, self._digests
-        self._is_reading = sending.is_reading = True
+        self._is_reading = sending.is_reading = sending.has_slot = True
         self._shared.in_flight += 1
         self._shared.loop.read(
             lambda: buffer_part(source, part, protection, self._job.verifies_etag, digests),
@@ -230,7 +231,6 @@ class PartSender:
         number, planned_bytes = sending.part.number, sending.part.length_bytes
         if self._sending.get(number) is not sending:
             return  # stopped, and not waited for
-        self._shared.in_flight -= 1
         sending.is_reading = False
         self._shared.activity += 1
         if self._is_stopped or done.exception() is not None:
@@ -273,6 +273,7 @@ class PartSender:
             request = part_request(self._endpoint, job.uri, self._machine.upload_id, number, headers, body)
         if not sending.tries:
             sending.attempt += 1
+        self._give_slot_back(sending)
         sent = _Try(body, time.monotonic(), self._link.pace.answered_count, held_bytes)
         sending.tries.append(sent)
         self._shared.in_flight += 1
@@ -287,6 +288,7 @@ class PartSender:
     def _answered(self, sending: _Sending, sent: _Try, response: Response) -> None:
         assert self._link is not None
         sending.tries.remove(sent)
+        sent.ticket = None  # they hold each other, and the body its buffer
         self._shared.in_flight -= 1
         self._shared.budget.release(sent.held_bytes)
         self._shared.activity += 1
@@ -451,10 +453,13 @@ class PartSender:
             if sent.ticket is not None:
                 sent.ticket.cancel()
 
+    def _give_slot_back(self, sending: _Sending) -> None:
+        self._shared.in_flight -= sending.has_slot
+        sending.has_slot = False
+
     def _release(self, sending: _Sending) -> None:
         del self._sending[sending.part.number]
-        if sending.is_reading:
-            self._shared.in_flight -= 1
+        self._give_slot_back(sending)
         self._shared.budget.release(sending.held_bytes)
 
 

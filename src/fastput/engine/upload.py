@@ -390,6 +390,8 @@ class Upload:
             failure = FastputError(f"{self.job.uri}: failed inside: {type(error).__name__}: {error}")
             failure.__cause__ = error
             self.fail(failure)
+        if self._error is not None:
+            self.settle()  # what was cut short may have been the last thing that was waited for
 
     # ---- ending
 
@@ -424,7 +426,7 @@ class Upload:
         self._shared.loop.control(work, done)
 
     def _report(self) -> None:
-        if self.job.on_progress is None:
+        if self.job.on_progress is None or self._error is not None:
             return
         assert self._source is not None and self._machine is not None and self._sender is not None
         self.job.on_progress(
