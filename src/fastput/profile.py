@@ -16,6 +16,8 @@ class Carriage(enum.Enum):
 
     TRAILER = "trailer"
     """Behind an aws-chunked body: the bytes are hashed while they are sent."""
+    BARE_TRAILER = "bare trailer"
+    """The same without saying so in Content-Encoding, which some stores would keep with the object."""
     HEADER = "header"
     """Before the body, which has to be read and hashed first."""
 
@@ -35,7 +37,7 @@ class Protection:
     @property
     def trailer(self) -> str | None:
         """The name of the checksum in the trailer, None if there is none."""
-        return self.checksum.value if self.carriage is Carriage.TRAILER else None
+        return self.checksum.value if self.carriage in (Carriage.TRAILER, Carriage.BARE_TRAILER) else None
 
     @property
     def is_before_body(self) -> bool:

@@ -268,9 +268,13 @@ class PartSender:
             body = self._source.body(sending.part, protection.trailer)
         if self._machine.upload_id is None:
             no_clobber = job.no_clobber and self._link.takes_if_none_match
-            request = put_request(self._endpoint, job.uri, job.attributes, no_clobber, headers, body)
+            request = put_request(
+                self._endpoint, job.uri, job.attributes, no_clobber, headers, body, protection.carriage
+            )
         else:
-            request = part_request(self._endpoint, job.uri, self._machine.upload_id, number, headers, body)
+            request = part_request(
+                self._endpoint, job.uri, self._machine.upload_id, number, headers, body, protection.carriage
+            )
         if not sending.tries:
             sending.attempt += 1
         self._give_slot_back(sending)

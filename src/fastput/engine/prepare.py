@@ -88,7 +88,7 @@ class Preparation:
                 self._check_absent()
         except BaseException:
             if journal is not None:
-                journal.close()
+                close_quietly(journal, removes=journal.entry is None)
             raise
         return Prepared(endpoint, link, plan, protection, finisher, journal, taken)
 

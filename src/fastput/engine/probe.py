@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from fastput.answers import is_retryable, parse_answer, to_error, unreachable
 from fastput.engine.control import persist
 from fastput.engine.request import part_request
+from fastput.engine.resume import is_md5
 from fastput.engine.retry import RetryPolicy
 from fastput.errors import CredentialsError, FastputError, NoSuchBucket, StoreError
 from fastput.limits import AMAZON_S3
@@ -103,7 +104,7 @@ class Probe:
 
     def _ways(self, checksum: Checksum) -> list[Protection]:
         found: list[Protection] = []
-        for carriage in (Carriage.TRAILER, Carriage.HEADER):
+        for carriage in (Carriage.BARE_TRAILER, Carriage.TRAILER, Carriage.HEADER):
             found += self._way(checksum, carriage)
             if found and found[-1].is_checked:
                 break
@@ -122,9 +123,21 @@ class Probe:
             if not _is_refusal(error.status):
                 raise  # it is ill, and says nothing of what it takes
             return False
+        return not question.is_framed or self._is_unframed(question, response, number)
+
+    def _is_unframed(self, question: _Question, response: Response, number: int) -> bool:
+        """Whether the store took the framing off; one that doesn't know of it keeps it as data."""
         etag = response.headers.get("etag", "").strip('"').lower()
-        # A store that doesn't know of chunks keeps them as data: the ETag gives it away where it is an MD5.
-        return etag != hashlib.md5(question.framed(), usedforsecurity=False).hexdigest() or not question.is_framed
+        if etag == hashlib.md5(_DATA, usedforsecurity=False).hexdigest():
+            return True
+        if is_md5(etag) and etag == hashlib.md5(question.framed(), usedforsecurity=False).hexdigest():
+            return False
+        try:
+            sizes = [part.size_bytes for part in self._store.list_parts(self._uri, self._upload_id)
+                     if part.number == number]  # fmt: skip
+        except FastputError:
+            return True  # it can't say; the object's size is looked at in the end
+        return not sizes or len(_DATA) in sizes
 
     def _send(self, question: _Question, number: int) -> Response:
         """One part's answer, a success.
@@ -134,7 +147,9 @@ class Probe:
         """
         uri, endpoint, action = self._uri, self._endpoint, "ask what it takes"
         answered: Future[Response] = Future()
-        request = part_request(endpoint, uri, self._upload_id, number, question.headers(), question.body())
+        request = part_request(
+            endpoint, uri, self._upload_id, number, question.headers(), question.body(), question.carriage
+        )
         ticket = self._transport.send(request, answered.set_result)
         try:
             response = answered.result(_ANSWER_WITHIN_S)
@@ -169,7 +184,7 @@ class _Question:
 
     @property
     def is_framed(self) -> bool:
-        return self.carriage is Carriage.TRAILER
+        return self.carriage in (Carriage.TRAILER, Carriage.BARE_TRAILER)
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         if self.carriage is not Carriage.HEADER or self.checksum.header is None:

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode
 
 from fastput.model import Endpoint, ObjectAttributes, ObjectUri
 from fastput.native.slicer import PartBody
+from fastput.profile import Carriage
 from fastput.transport import Request
 
 
@@ -16,10 +17,12 @@ def part_request(
     number: int,
     headers: tuple[tuple[str, str], ...],
     body: PartBody,
+    carriage: Carriage | None,
 ) -> Request:
     """UploadPart. https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html"""
     query = f"partNumber={number}&uploadId={quote(upload_id, safe='')}"
-    return Request("UploadPart", f"{_path(endpoint, uri)}?{query}", headers, body)
+    path = f"{_path(endpoint, uri)}?{query}"
+    return Request("UploadPart", path, headers, body, carriage is not Carriage.BARE_TRAILER)
 
 
 def put_request(
@@ -29,6 +32,7 @@ def put_request(
     no_clobber: bool,
     headers: tuple[tuple[str, str], ...],
     body: PartBody,
+    carriage: Carriage | None,
 ) -> Request:
     """PutObject. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"""
     more = [(f"x-amz-meta-{name}", value) for name, value in attributes.metadata.items()]
@@ -40,7 +44,9 @@ def put_request(
         more.append(("x-amz-tagging", urlencode(attributes.tags)))
     if no_clobber:
         more.append(("if-none-match", "*"))
-    return Request("PutObject", _path(endpoint, uri), (*headers, *more), body)
+    return Request(
+        "PutObject", _path(endpoint, uri), (*headers, *more), body, carriage is not Carriage.BARE_TRAILER
+    )
 
 
 def _path(endpoint: Endpoint, uri: ObjectUri) -> str:

@@ -330,8 +330,6 @@ class Upload:
         if upload_id is None and self._keeper is None:
             self._finish(error)
             return
-        if isinstance(error, StoreError) and error.status in (400, 501) and self._prepared is not None:
-            self._shared.links.distrust(self._prepared.endpoint, self._prepared.link)
         self._when_written(abort, machine.aborted)
 
     def _when_written(self, work: Callable[[], None], then: Callable[[], None] = lambda: None) -> None:
@@ -375,7 +373,9 @@ class Upload:
     def refuse(self, error: FastputError) -> None:
         """Resolves the future without waiting for anything; what is under way is still cleaned up when it ends."""
         if not self.future.done():
-            self._error = self._error or error
+            if self._error is not None and not isinstance(self._error, Interrupted):
+                error = self._error  # what it was before it couldn't even be put away
+            self._error = error
             if self.is_worth_keeping and not isinstance(error, _FINAL):
                 error = self._with_hint(error)
             self.future.set_exception(error)
@@ -397,6 +397,8 @@ class Upload:
 
     def _finish(self, outcome: Receipt | FastputError) -> None:
         self._is_finished = True
+        if isinstance(outcome, StoreError) and outcome.status in (400, 501) and self._prepared is not None:
+            self._shared.links.distrust(self._prepared.endpoint, self._prepared.link)
         if self._source is not None:
             self._source.close()
         # First out of the engine: who waits for the future may look at the counters.

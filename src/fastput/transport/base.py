@@ -14,21 +14,25 @@ from fastput.native.slicer import PartBody
 class Request:
     """One PutObject or UploadPart.
 
-    path is percent-encoded and holds the query; headers are without Host, Content-Length and the signature.
+    path is percent-encoded and holds the query; headers are without Host, Content-Length, the signature and those that
+    say how the body is framed (framing_headers). names_encoding: Content-Encoding says so too.
     """
 
     operation: str
     path: str
     headers: tuple[tuple[str, str], ...]
     body: PartBody
+    names_encoding: bool = True
 
 
-def framing_headers(body: PartBody) -> list[tuple[str, str]]:
+def framing_headers(request: Request) -> list[tuple[str, str]]:
     """The headers that tell a store how a body is framed. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html"""
+    body = request.body
     if body.trailer is None:
         return []
+    encoding = [("content-encoding", "aws-chunked")] if request.names_encoding else []
     return [
-        ("content-encoding", "aws-chunked"),
+        *encoding,
         ("x-amz-decoded-content-length", str(body.length_bytes)),
         ("x-amz-trailer", f"x-amz-checksum-{body.trailer}"),
     ]

@@ -93,7 +93,7 @@ class CrtTransport:
     def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
         body = request.body
         headers = [("host", self._authority), ("content-length", str(body.body_bytes)), *request.headers]
-        headers += framing_headers(body)
+        headers += framing_headers(request)
         message = http.HttpRequest("PUT", request.path, http.HttpHeaders(headers), body if body.body_bytes else None)
         exchange = _Exchange(on_done, self._under_way)
         exchange.start(

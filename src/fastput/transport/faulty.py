@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from fastput.transport.base import Failure, Request, Response, Ticket, Transport
@@ -40,7 +40,7 @@ class FaultyTransport:
         if fault is None:
             return self._inner.send(request, on_done)
         if fault.kind == "corrupt":
-            corrupted = Request(request.operation, request.path, request.headers, _Corrupted(request.body))  # type: ignore[arg-type]
+            corrupted = replace(request, body=_Corrupted(request.body))  # type: ignore[arg-type]
             return self._inner.send(corrupted, on_done)
         if fault.kind == "answer":
             on_done(Response(status=fault.status, body=fault.body))

@@ -34,7 +34,7 @@ class MemoryTransport:
         if request.body.readinto(body) < len(body):
             on_done(Response(failure=Failure.BODY, reason="the body ended early"))
             return
-        headers = dict([*request.headers, *framing_headers(request.body)])
+        headers = dict([*request.headers, *framing_headers(request)])
         try:
             status, headers, answer = self._receive(request.path, headers, bytes(body))
         except Exception as error:
