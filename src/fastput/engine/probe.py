@@ -56,6 +56,7 @@ class Probe:
         self._policy = policy
         self._stop = stop
         self._upload_id = ""
+        self._number = 0
         self.left: list[str] = []  # uploads that the store didn't let us abort
 
     def run(self) -> StoreProfile:
@@ -116,7 +117,10 @@ class Probe:
         is_checked = not self._is_taken(_Question(checksum, carriage, is_right=False))
         return [Protection(checksum, carriage, is_checked)]
 
-    def _is_taken(self, question: _Question, number: int = 1) -> bool:
+    def _is_taken(self, question: _Question, number: int | None = None) -> bool:
+        if number is None:
+            # Each a part of its own: rclone takes no other bytes for one that it has.
+            self._number = number = self._number + 1
         try:
             response = persist(lambda: self._send(question, number), self._policy, self._stop)
         except StoreError as error:
