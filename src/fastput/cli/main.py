@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from fastput.cli.put import EPILOG, put
+from fastput.cli.common import EPILOG
+from fastput.cli.put import put
 from fastput.errors import FastputError
 from fastput.version import __version__
 

@@ -13,13 +13,15 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 _T = TypeVar("_T")
 
-# Control calls are few: two an object, none for a small one but opening it.
+# Control calls are few: some for an object in parts, opening for a small one.
 _CONTROL_THREADS = 8
+# Threads that a store keeps waiting beyond the end of everything are left behind.
+_JOIN_S = 1.0
 
 
 class Loop:
@@ -30,7 +32,9 @@ class Loop:
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._on_crash = on_crash
-        self._control = ThreadPoolExecutor(_CONTROL_THREADS, thread_name_prefix="fastput-control")
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._workers: list[threading.Thread] = []
+        self._idle = threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, name="fastput-loop", daemon=True)
         self._thread.start()
 
@@ -43,30 +47,46 @@ class Loop:
         heapq.heappush(self._timers, (time.monotonic() + delay_s, next(self._order), event))
 
     def control(self, work: Callable[[], _T], then: Callable[[Future[_T]], None]) -> None:
-        """Runs blocking work on a control thread, then calls back on the loop's thread."""
-        self._control.submit(work).add_done_callback(lambda done: self.call(lambda: then(done)))
+        """Runs blocking work on a control thread, then calls back on the loop's thread.
+
+        Daemon threads: botocore may wait minutes for an answer, and that must not keep the process from ending.
+        """
+        self._work.put(lambda: self._carry_out(work, then))
+        if not self._idle.acquire(blocking=False) and len(self._workers) < _CONTROL_THREADS:
+            worker = threading.Thread(target=self._serve, name=f"fastput-control-{len(self._workers)}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
 
     def read(self, work: Callable[[], _T], then: Callable[[Future[_T]], None]) -> None:
         """As control(), for reads that may take as long as whoever writes the other end of a pipe.
 
-        A daemon thread a read: one that waits for a silent pipe must not keep the process from ending.
+        A thread a read.
         """
-        done: Future[_T] = Future()
-
-        def run() -> None:
-            try:
-                done.set_result(work())
-            except BaseException as error:
-                done.set_exception(error)
-            self.call(lambda: then(done))
-
-        threading.Thread(target=run, name="fastput-reader", daemon=True).start()
+        threading.Thread(target=self._carry_out, args=(work, then), name="fastput-reader", daemon=True).start()
 
     def stop(self) -> None:
         """Ends the threads when everything before it in the queue was done."""
         self._events.put(None)
         self._thread.join()
-        self._control.shutdown()
+        for _ in self._workers:
+            self._work.put(None)
+        ends_at_s = time.monotonic() + _JOIN_S
+        for worker in self._workers:
+            worker.join(max(0.0, ends_at_s - time.monotonic()))
+
+    def _carry_out(self, work: Callable[[], _T], then: Callable[[Future[_T]], None]) -> None:
+        done: Future[_T] = Future()
+        try:
+            done.set_result(work())
+        except BaseException as error:
+            done.set_exception(error)
+        self.call(lambda: then(done))
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            work()
+            del work  # it holds an upload, and that a buffer
+            self._idle.release()
 
     def _run(self) -> None:
         while True:

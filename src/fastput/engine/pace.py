@@ -14,9 +14,10 @@ from collections import deque
 from statistics import median
 
 _LEAST_SAMPLES = 4
-# A request is called slow at three times what is usual; never below a second, where noise is.
+# A request is called slow at three times what is usual; never below three seconds: on a busy machine requests take
+# one or two by themselves, and the stalls that this is for take five and more.
 _SLOW_FACTOR = 3.0
-_LEAST_S = 1.0
+_LEAST_S = 3.0
 # How often the window was answered since.
 _OVERTAKEN_WINDOWS = 2
 

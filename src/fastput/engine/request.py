@@ -17,7 +17,7 @@ def part_request(
     number: int,
     headers: tuple[tuple[str, str], ...],
     body: PartBody,
-    carriage: Carriage | None,
+    carriage: Carriage | None = None,
 ) -> Request:
     """UploadPart. https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html"""
     query = f"partNumber={number}&uploadId={quote(upload_id, safe='')}"
@@ -32,7 +32,7 @@ def put_request(
     no_clobber: bool,
     headers: tuple[tuple[str, str], ...],
     body: PartBody,
-    carriage: Carriage | None,
+    carriage: Carriage | None = None,
 ) -> Request:
     """PutObject. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"""
     more = [(f"x-amz-meta-{name}", value) for name, value in attributes.metadata.items()]
