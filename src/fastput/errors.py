@@ -12,12 +12,13 @@
      │   ├─ NoSuchBucket
      │   ├─ WrongRegion
      │   ├─ UploadGone                  the multipart upload was aborted by somebody else, or has expired
-     │   ├─ IntegrityError          7   the store received other bytes than were read, and refused them
+     │   ├─ IntegrityError          7   the store received, or holds, other bytes than were read
      │   └─ ObjectExists            8   --no-clobber: an object is there already
      ├─ EndpointError               9   the store can't be reached: name, connection, TLS, time-out
      │   └─ Stalled                11   nothing moved for longer than --stall-timeout
      ├─ JournalError                1   the journal can't be used
      │   └─ JournalBusy            12   another process is sending the same source to the same object
+     ├─ Unproven                   13   whether the object is the file can't be told without a download
      ├─ ForkError                   1   a client was used in another process than the one that made it
      └─ Interrupted               130   cancelled, or Ctrl-C
          └─ Resumable              10   the same, and the same command goes on where it ended
@@ -26,6 +27,8 @@ A subclass without a number has its parent's. Each error says what happened, to 
 """
 
 from __future__ import annotations
+
+from fastput.text import printable
 
 
 class FastputError(Exception):
@@ -71,10 +74,11 @@ class FastputError(Exception):
         self.hint: str | None = None
 
     def __str__(self) -> str:
+        # It goes to terminals and logs, and keys, file names and stores' messages are others' words.
         if self.hint:
-            return f"{self.message}; {self.hint}"
+            return printable(f"{self.message}; {self.hint}")
         left = f" (multipart upload {self.upload_id} is left on the store)" if self.upload_id else ""
-        return self.message + left
+        return printable(self.message + left)
 
 
 class UsageError(FastputError, ValueError):
@@ -136,7 +140,7 @@ class UploadGone(StoreError):
 
 
 class IntegrityError(StoreError):
-    """The store received other bytes than the ones that were read, and refused them."""
+    """The store received other bytes than the ones that were read, and refused them; or it was found to hold others."""
 
     exit_status = 7
 
@@ -167,6 +171,12 @@ class JournalBusy(JournalError):
     """Another process is sending the same source to the same object."""
 
     exit_status = 12
+
+
+class Unproven(FastputError):
+    """Nothing that the store says of the object proves or disproves that it is the file."""
+
+    exit_status = 13
 
 
 class ForkError(FastputError):

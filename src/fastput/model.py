@@ -242,8 +242,9 @@ class ListedUpload:
 class ObjectInfo:
     """What the store says of an object.
 
-    checksums is e.g. {"crc64nvme": base64}; is_full_object: of the whole object, not of its parts' checksums.
-    modified_at counts from the Unix epoch.
+    checksums is e.g. {"crc64nvme": base64}; is_full_object: of the whole object, not of its parts' checksums;
+    is_composite: the store says that they are of its parts' checksums. is_etag_opaque: encryption makes the ETag
+    something else than an MD5. modified_at counts from the Unix epoch.
     """
 
     size_bytes: int
@@ -252,6 +253,8 @@ class ObjectInfo:
     modified_at: float
     checksums: Mapping[str, str] = field(default_factory=dict)
     is_full_object: bool = False
+    is_composite: bool = False
+    is_etag_opaque: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,9 @@ _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<prefix>[kmgtp]?)(?P<suffix>
 _MAX_BYTES = 10**30
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
+_DURATION = re.compile(r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?P<unit>[smhdw])", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
+
 
 def parse_size(text: str) -> int:
     """Bytes from "8MiB", "2G", "500MB", "1.5TiB" or "4096".
@@ -31,6 +34,18 @@ def parse_size(text: str) -> int:
     return int(size_bytes)
 
 
+def parse_duration(text: str) -> float:
+    """Seconds from "45s", "30m", "12h", "7d" or "2w".
+
+    Raises:
+        UsageError: the text isn't a duration.
+    """
+    match = _DURATION.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text[:40]!r} is not a duration; write it as 45s, 30m, 12h or 7d")
+    return float(match["number"]) * _SECONDS[match["unit"].lower()]
+
+
 def format_size(size_bytes: float) -> str:
     """ "8.0 MiB", with three significant digits at most."""
     value = float(size_bytes)
@@ -47,11 +62,14 @@ def format_goodput(bytes_per_s: float) -> str:
 
 
 def format_duration(duration_s: float) -> str:
-    """ "3.2 s", "4m05s" or "2h03m"."""
+    """ "3.2 s", "4m05s", "2h03m" or "7d04h"."""
     if duration_s < 60:
         return f"{duration_s:.1f} s"
     minutes, seconds = divmod(round(duration_s), 60)
     if minutes < 60:
         return f"{minutes}m{seconds:02d}s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m"
+    if hours < 24:
+        return f"{hours}h{minutes:02d}m"
+    days, hours = divmod(hours, 24)
+    return f"{days}d{hours:02d}h"

@@ -12,6 +12,7 @@ import click
 
 from fastput.errors import FastputError, ObjectExists
 from fastput.model import Receipt
+from fastput.text import printable
 from fastput.units import format_duration, format_goodput, format_size
 
 
@@ -65,8 +66,10 @@ class TextReporter:
         click.echo(f"fastput: {error}", err=True)
         if self._is_verbose:
             details = {name: getattr(error, name) for name in ("status", "code", "request_id", "part")}
-            click.echo(f"    {', '.join(f'{k}={v}' for k, v in details.items() if v is not None)}", err=True)
-            click.echo("".join(traceback.format_exception(error)), err=True)
+            shown = ", ".join(f"{k}={v}" for k, v in details.items() if v is not None)
+            click.echo(f"    {printable(shown)}", err=True)
+            for line in "".join(traceback.format_exception(error)).split("\n"):
+                click.echo(printable(line), err=True)
 
     def planned(self, source: str, uri: str, size_bytes: int | None, parts: int | None, part_bytes: int) -> None:
         size = "of unknown length" if size_bytes is None else format_size(size_bytes)
@@ -88,14 +91,14 @@ class TextReporter:
 
     def note(self, text: str) -> None:
         if not self._is_quiet:
-            click.echo(f"fastput: {text}", err=True)
+            click.echo(f"fastput: {printable(text)}", err=True)
 
     def resumable(self, command: str) -> None:
-        click.echo(f"fastput: to go on: {command}", err=True)
+        click.echo(f"fastput: to go on: {printable(command)}", err=True)
 
     def _line(self, text: str) -> None:
         if not self._is_quiet:
-            click.echo(text)
+            click.echo(printable(text))
 
 
 class JsonReporter:

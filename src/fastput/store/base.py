@@ -81,8 +81,25 @@ class Store(Protocol):
     def abort(self, uri: ObjectUri, upload_id: str) -> None:
         """Makes the store forget an upload and its parts."""
 
-    def head(self, uri: ObjectUri) -> ObjectInfo | None:
-        """What there is under this key; None: nothing."""
+    def head(self, uri: ObjectUri, version_id: str | None = None) -> ObjectInfo | None:
+        """What there is under this key, now or as that version; None: nothing."""
+
+    def part_bytes(self, uri: ObjectUri, number: int, version_id: str | None = None) -> int | None:
+        """The size of a part of an object that was made of several; None: the store doesn't say."""
+
+    def object_parts(self, uri: ObjectUri, version_id: str | None = None) -> Sequence[ListedPart]:
+        """The parts that an object was made of, by number; those that the store doesn't tell are missing.
+
+        Only for objects with a composite checksum: a store that doesn't know the question may send the object.
+        """
+
+    def read(self, uri: ObjectUri, first_byte: int, last_byte: int, version_id: str | None = None) -> bytes:
+        """These bytes of the object, the last included.
+
+        Raises:
+            EndpointError: the connection failed, or the answer is shorter than asked; is_temporary.
+            StoreError: no such bytes, or the store sends others than were asked for.
+        """
 
     def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:
         """The parts that the store has of an upload, by number.

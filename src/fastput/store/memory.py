@@ -107,12 +107,25 @@ class MemoryStore:
         with self._lock:
             self.uploads.pop(upload_id, None)
 
-    def head(self, uri: ObjectUri) -> ObjectInfo | None:
+    def head(self, uri: ObjectUri, version_id: str | None = None) -> ObjectInfo | None:
         content = self.objects.get(str(uri))
         if content is None:
             return None
         kept = {"crc64nvme": encode_crc(crc64nvme(content), Checksum.CRC64NVME)}
         return ObjectInfo(len(content), self._etags[str(uri)], None, 0.0, kept, is_full_object=True)
+
+    def part_bytes(self, uri: ObjectUri, number: int, version_id: str | None = None) -> int | None:
+        return None
+
+    def object_parts(self, uri: ObjectUri, version_id: str | None = None) -> Sequence[ListedPart]:
+        return ()
+
+    def read(self, uri: ObjectUri, first_byte: int, last_byte: int, version_id: str | None = None) -> bytes:
+        content = self.objects.get(str(uri))
+        if content is None or not 0 <= first_byte <= last_byte < len(content):
+            status, code = (404, "NoSuchKey") if content is None else (416, "InvalidRange")
+            raise to_error(StoreAnswer(status, code), uri, f"read bytes {first_byte} to {last_byte}")
+        return content[first_byte : last_byte + 1]
 
     def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:
         with self._lock:

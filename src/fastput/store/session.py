@@ -108,7 +108,7 @@ def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
              "SSOTokenLoadError", "LoginError", "RefreshWithMFAUnsupportedError")  # fmt: skip
     if isinstance(error, tuple(cls for name in names if (cls := getattr(exceptions, name, None)))):
         return CredentialsError(f"no credentials: {error}")
-    if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError)):
+    if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.IncompleteReadError)):
         url = urlsplit(str(error.kwargs.get("endpoint_url", "")))
         endpoint = f"{url.scheme}://{url.netloc}" if url.netloc else "the endpoint"
         return unreachable(uri, endpoint, _innermost(error), isinstance(error, exceptions.SSLError))
