@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from fastput.engine.multipart import Completion
 from fastput.engine.resume import is_listed, is_md5
 from fastput.engine.retry import RetryPolicy
-from fastput.errors import FastputError, IntegrityError, ObjectExists, StoreError, UploadGone
+from fastput.errors import EndpointError, FastputError, IntegrityError, ObjectExists, StoreError, UploadGone
 from fastput.model import Checksum, ConfirmedPart, ListedPart, ObjectInfo, ObjectUri, decode_crc, encode_crc
 from fastput.native.crc import crc32c_combine
 from fastput.profile import Protection, StoreProfile
@@ -103,7 +103,8 @@ class Finisher:
                 raise failure
             if isinstance(failure, (ObjectExists, UploadGone)):
                 raise failure
-            delay_s = self.policy.delay_s(attempt, random.random())
+            policy = self.policy.lost_link if isinstance(failure, EndpointError) else self.policy
+            delay_s = policy.delay_s(attempt, random.random())
             if delay_s is None or self.stop.wait(delay_s):
                 raise failure
 

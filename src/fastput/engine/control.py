@@ -13,11 +13,16 @@ from fastput.errors import EndpointError, FastputError
 _T = TypeVar("_T")
 
 
-def persist(work: Callable[[], _T], policy: RetryPolicy, stop: threading.Event) -> _T:
+def persist(
+    work: Callable[[], _T], policy: RetryPolicy, stop: threading.Event, has_answered: bool = False
+) -> _T:
     """Calls until it succeeds, fails for good, has been tried often enough, or `stop` is set.
 
     Only for work that may be repeated: an upload that is created twice is left over once, and Complete has
     completion.py.
+
+    Args:
+        has_answered: the endpoint has answered before.
     """
     attempt = 0
     while True:
@@ -25,8 +30,10 @@ def persist(work: Callable[[], _T], policy: RetryPolicy, stop: threading.Event) 
         try:
             return work()
         except FastputError as error:
-            # An endpoint that never answered is more likely wrong than busy: fewer attempts.
-            tried = attempt if not isinstance(error, EndpointError) else 2 * attempt
-            delay_s = policy.delay_s(tried, random.random()) if error.is_temporary else None
+            if isinstance(error, EndpointError):
+                patience = policy.lost_link if has_answered else policy.first_contact
+            else:
+                patience = policy
+            delay_s = patience.delay_s(attempt, random.random()) if error.is_temporary else None
             if delay_s is None or stop.wait(delay_s):
                 raise

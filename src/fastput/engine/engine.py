@@ -49,7 +49,7 @@ class Engine:
 
     Args:
         connect: makes a transport to an endpoint; called on a thread that may block.
-        retry: for whatever fails; what the store asks us to send later is tried four times as often, for minutes.
+        retry: for whatever fails.
         state_directory: makes and returns where journals and profiles are kept; None: nowhere.
         profile: what all endpoints take, if it is known.
         probes_again: what is remembered of endpoints isn't believed.
@@ -79,7 +79,6 @@ class Engine:
             limits=limits,
             settings=settings,
             retry=retry,
-            patience=RetryPolicy(4 * retry.max_attempts, 2 * retry.base_s, retry.cap_s),
             budget=Budget(memory_bytes),
             pump=self._pump,
             stop=stop,

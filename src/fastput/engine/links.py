@@ -98,6 +98,7 @@ class Links:
             if link.profile is None:
                 probe = Probe(self._store, endpoint, link.transport, uri, self._policy, self._stop)
                 link.profile = probe.run()
+                link.has_answered = True
                 for upload_id in probe.left:
                     say(f"{uri}: multipart upload {upload_id}, begun to find out what it takes, is left on the store")
                 self._remember(endpoint, link.profile)

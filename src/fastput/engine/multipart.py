@@ -193,8 +193,8 @@ class MultipartUpload:
             crc64nvme = crc64nvme_combine(crc64nvme, part.crc64nvme, part.length_bytes)
         if self._upload_id is None and len(parts) != 1:
             raise ProtocolError(f"{len(parts)} parts of one PutObject")
-        if size_bytes != self._offset_bytes:
-            raise ProtocolError(f"{size_bytes} bytes confirmed of {self._offset_bytes}")
+        if size_bytes != self._offset_bytes or self._plan.size_bytes not in (None, size_bytes):
+            raise ProtocolError(f"{size_bytes} bytes confirmed of {self._plan.size_bytes or self._offset_bytes}")
         self._state = State.COMPLETING
         return Completion(self._upload_id, parts, size_bytes, crc64nvme)
 

@@ -28,7 +28,6 @@ from fastput.engine.multipart import Completion, MultipartUpload
 from fastput.engine.plan import needed_bytes
 from fastput.engine.request import part_request, put_request
 from fastput.engine.resume import is_md5
-from fastput.engine.retry import RetryPolicy
 from fastput.engine.shared import Shared
 from fastput.engine.verdict import Verdict, judge
 from fastput.errors import FastputError, IntegrityError, ObjectExists
@@ -37,9 +36,6 @@ from fastput.native.slicer import MemoryBody, PartBody
 from fastput.profile import Protection
 from fastput.source import Source
 from fastput.transport import Failure, Response, Ticket
-
-# An endpoint that never answered is more likely wrong than busy.
-FIRST_CONTACT = RetryPolicy(max_attempts=3)
 
 
 class Owner(Protocol):
@@ -423,10 +419,12 @@ class PartSender:
             # It isn't the part's fault: patience for it is counted apart from its attempts.
             sending.throttled += 1
             sending.attempt -= 1
-            delay_s = shared.patience.delay_s(sending.throttled, random.random())
-        else:
-            policy = shared.retry if self._link.has_answered else FIRST_CONTACT
+            delay_s = shared.retry.throttled.delay_s(sending.throttled, random.random())
+        elif response.failure is not None:
+            policy = shared.retry.lost_link if self._link.has_answered else shared.retry.first_contact
             delay_s = policy.delay_s(sending.attempt, random.random())
+        else:
+            delay_s = shared.retry.delay_s(sending.attempt, random.random())
         return None if delay_s is None else max(delay_s, verdict.retry_after_s)
 
     def _send_again_later(self, sending: _Sending, delay_s: float) -> None:

@@ -96,7 +96,8 @@ def next_part(plan: Plan, number: int, offset_bytes: int, wanted_bytes: int | No
     if not plan.is_multipart:
         return Part(1, 0, plan.size_bytes) if number == 1 else None  # which may be empty
     if left_bytes <= 0:
-        return None
+        # An upload that was begun for a file without bytes: its one part is empty.
+        return Part(1, 0, 0) if number == 1 and plan.size_bytes == 0 else None
     least_bytes = _divide_up(left_bytes, limits.max_parts - number + 1)
     length_bytes = max(min(wanted_bytes, plan.max_part_bytes), least_bytes)
     return Part(number, offset_bytes, min(length_bytes, left_bytes))

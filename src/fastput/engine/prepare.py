@@ -83,7 +83,7 @@ class Preparation:
                 plan = self._plan(profile, protection)
                 finisher = replace(finisher, protection=protection)
             if taken is not None:
-                plan = replace(plan, part_bytes=min(taken.part_bytes, plan.max_part_bytes))
+                plan = replace(plan, is_multipart=True, part_bytes=min(taken.part_bytes, plan.max_part_bytes))
             if job.no_clobber and (taken is None or taken.done is None):
                 self._check_absent()
         except BaseException:

@@ -62,7 +62,9 @@ def gaps(plan: Plan, confirmed: Sequence[ConfirmedPart]) -> tuple[list[Confirmed
         between = _divide(plan, number, part.number - number, offset_bytes, part.offset_bytes - offset_bytes)
         is_last = part.offset_bytes + part.length_bytes == plan.size_bytes
         is_too_small = part.length_bytes < plan.limits.min_part_bytes and not is_last
-        if between is None or is_too_small:
+        behind_bytes = (plan.size_bytes or 0) - part.offset_bytes - part.length_bytes
+        has_room = behind_bytes <= (plan.limits.max_parts - part.number) * plan.max_part_bytes
+        if between is None or is_too_small or not has_room:
             break
         missing += between
         kept.append(part)
@@ -95,7 +97,8 @@ def likely_places(plan: Plan, confirmed: Sequence[ConfirmedPart], listed: Sequen
     number = kept[-1].number + 1 if kept else 1
     offset_bytes = kept[-1].offset_bytes + kept[-1].length_bytes if kept else 0
     # Behind the last known part as the plan goes on; a part of another size moves those behind it.
-    while (part := next_part(plan, number, offset_bytes)) is not None and number <= max(wanted, default=0):
+    last = min(max(wanted, default=0), plan.limits.max_parts)
+    while number <= last and (part := next_part(plan, number, offset_bytes)) is not None:
         if number in wanted and 0 < wanted[number] <= (plan.size_bytes or 0) - offset_bytes:
             part = replace(part, length_bytes=wanted[number])
             places.append(part)

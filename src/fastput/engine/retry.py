@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,3 +21,18 @@ class RetryPolicy:
         if attempt >= self.max_attempts:
             return None
         return uniform * float(min(self.cap_s, self.base_s * 2 ** (attempt - 1)))
+
+    @property
+    def first_contact(self) -> RetryPolicy:
+        """For an endpoint that never answered: it is more likely wrong than busy."""
+        return replace(self, max_attempts=min(self.max_attempts, 3))
+
+    @property
+    def lost_link(self) -> RetryPolicy:
+        """For an endpoint that has answered and doesn't any more: links drop for half a minute."""
+        return RetryPolicy(2 * self.max_attempts, 2 * self.base_s, self.cap_s / 2)
+
+    @property
+    def throttled(self) -> RetryPolicy:
+        """For what the store asked us to send later: that isn't the request's fault. Some minutes."""
+        return RetryPolicy(4 * self.max_attempts, 2 * self.base_s, self.cap_s)

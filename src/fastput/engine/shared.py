@@ -26,8 +26,6 @@ class Shared:
     """Belongs to the loop's thread, but for store, links and stop, which control threads use.
 
     Attributes:
-        retry: for what failed.
-        patience: for what the store asked us to send later: it isn't the part's fault.
         pump: sends whatever there is room for; to be called when room was made or work was found.
         stop: set when the engine ends: what waits on control threads gives up.
         state_directory: makes and returns where journals are kept; None: nowhere.
@@ -41,7 +39,6 @@ class Shared:
     limits: StoreLimits
     settings: Settings
     retry: RetryPolicy
-    patience: RetryPolicy
     budget: Budget
     pump: Callable[[], None]
     stop: threading.Event

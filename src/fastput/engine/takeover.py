@@ -80,7 +80,7 @@ class Takeover:
         if (stat.size_bytes, stat.mtime_ns) != (noted.size_bytes, noted.mtime_ns):
             self.give_up(entry.upload_id, "the file isn't the one whose upload was begun")
             return None
-        plan = replace(self.plan, part_bytes=entry.part_bytes)
+        plan = replace(self.plan, is_multipart=True, part_bytes=entry.part_bytes)
         try:
             listed = self._list(entry.upload_id)
         except UploadGone:
@@ -114,7 +114,7 @@ class Takeover:
             self.plan.size_bytes or 0
         ):
             part_bytes = self.plan.part_bytes
-        plan = replace(self.plan, part_bytes=part_bytes)
+        plan = replace(self.plan, is_multipart=True, part_bytes=part_bytes)
         _, others = still_there((), listed)
         return Taken(upload_id, self._adopt(plan, [], others), part_bytes)
 

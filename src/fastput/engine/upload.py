@@ -148,8 +148,9 @@ class Upload:
             if is_multipart:
                 checksum = prepared.protection.checksum
                 upload_id = persist(
-                    lambda: shared.store.create(job.uri, job.attributes, checksum), shared.retry, shared.stop
-                )
+                    lambda: shared.store.create(job.uri, job.attributes, checksum), shared.retry, shared.stop,
+                    prepared.link.has_answered,
+                )  # fmt: skip
             try:
                 # After Create, which follows redirects to the bucket's own region.
                 endpoint, link = shared.links.to(job.uri)
