@@ -15,15 +15,29 @@ if TYPE_CHECKING:
     from concurrent.futures import as_completed
 
     from fastput import errors
-    from fastput.client import Client, put
+    from fastput.client import Client, put, verify
+    from fastput.client.verify import Verification
     from fastput.errors import FastputError
     from fastput.model import Progress, Receipt
 
-__all__ = ["Client", "FastputError", "Progress", "Receipt", "__version__", "as_completed", "errors", "put"]
+__all__ = [
+    "Client",
+    "FastputError",
+    "Progress",
+    "Receipt",
+    "Verification",
+    "__version__",
+    "as_completed",
+    "errors",
+    "put",
+    "verify",
+]
 
 _HOMES = {
     "Client": "fastput.client",
     "put": "fastput.client",
+    "verify": "fastput.client",
+    "Verification": "fastput.client.verify",
     "FastputError": "fastput.errors",
     "Progress": "fastput.model",
     "Receipt": "fastput.model",

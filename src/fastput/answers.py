@@ -66,6 +66,11 @@ def is_throttling(answer: StoreAnswer) -> bool:
     return answer.code in _THROTTLING or (not answer.code and answer.status in (429, 503))
 
 
+def asks_for_less(error: FastputError) -> bool:
+    """The same of an exception."""
+    return error.code in _THROTTLING or (not error.code and error.status in (429, 503))
+
+
 def parse_answer(status: int, headers: Mapping[str, str], body: bytes) -> StoreAnswer:
     """Reads S3's <Error> document; whatever can't be read leaves its field empty. Header names in lower case."""
     fields: dict[str, str] = {}

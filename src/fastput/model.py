@@ -231,11 +231,17 @@ class ListedPart:
 
 @dataclass(frozen=True, slots=True)
 class ListedUpload:
-    """A multipart upload that was begun and neither completed nor aborted. begun_at counts from the Unix epoch."""
+    """A multipart upload that was begun and neither completed nor aborted.
+
+    begun_at counts from the Unix epoch; 0: the store doesn't say. checksum and checksum_type are what it was begun
+    with, e.g. CRC64NVME and FULL_OBJECT; empty where the store doesn't say, or there was none.
+    """
 
     uri: ObjectUri
     upload_id: str
     begun_at: float
+    checksum: str = ""
+    checksum_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ URI = ObjectUri("bucket", "key")
 SECONDS = 10  # the most that anything here may take before it counts as hanging
 PART = MIB
 SMALL_PARTS = StoreLimits(min_part_bytes=64 * 1024, max_parts=100)
-AT_ONCE = RetryPolicy(max_attempts=4, base_s=0.0)
+AT_ONCE = RetryPolicy(max_attempts=4, base_s=0.0, silence_s=0.0)
 _CHECKSUMS = {"x-amz-checksum-crc64nvme": crc64nvme_base64, "x-amz-checksum-crc32c": crc32c_base64}
 
 

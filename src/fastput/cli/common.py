@@ -22,7 +22,7 @@ EPILOG = """
 Exit status: 0 every planned object was confirmed by the store; otherwise that of the first object that wasn't:
   1 anything else      2 usage or a limit      3 source unreadable   4 source changed     5 credentials
   6 store's refusal    7 checksum refused      8 object exists       9 no answer       10 interrupted, resumable
- 11 nothing moved     12 journal in use      130 interrupted
+ 11 nothing moved     12 journal in use      13 unproven         130 interrupted
 """
 
 

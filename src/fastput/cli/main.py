@@ -10,6 +10,8 @@ import click
 
 from fastput.cli.common import EPILOG
 from fastput.cli.put import put
+from fastput.cli.uploads import uploads
+from fastput.cli.verify import verify
 from fastput.errors import FastputError
 from fastput.version import __version__
 
@@ -41,6 +43,8 @@ def cli() -> None:
 
 
 cli.add_command(put)
+cli.add_command(verify)
+cli.add_command(uploads)
 
 
 def run() -> int:

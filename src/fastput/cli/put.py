@@ -18,6 +18,7 @@ from fastput.cli.common import (
     receipt_option,
     sending_options,
 )
+from fastput.cli.manifest import Manifests, manifest_option
 from fastput.cli.report import make_reporter
 from fastput.cli.session import STDIN, send
 from fastput.client import Client
@@ -43,6 +44,7 @@ from fastput.model import ObjectAttributes, Receipt
 @click.option("--no-clobber", "-n", is_flag=True, help="Leave objects alone that are there already.")
 @click.option("--dry-run", "--dryrun", is_flag=True, help="Say what would be sent; send nothing.")
 @receipt_option
+@manifest_option
 @output_options
 def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
     """Upload files, or standard input (-), to an S3 object or under a prefix.
@@ -66,8 +68,10 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
             sources, uri, options["part_size"], options["concurrency"], memory_bytes, options["checksum"], reporter
         )
 
+    manifests = Manifests(options["manifests"], sources, uri)
+
     def submit(client: Client, say: Callable[[str], None], source: str) -> Future[Receipt]:
-        return client.submit(
+        future = client.submit(
             _standard_input() if source == STDIN else source,
             uri,
             checksum=options["checksum"],
@@ -78,10 +82,12 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
             no_clobber=options["no_clobber"],
             verify_etag=options["verify"] == "etag",
             verify_resume=options["verify_resume"],
+            digests=manifests.digests,
             on_note=say,
         )
+        return manifests.watch(source, future)
 
-    return send(options, sources, submit, reporter)
+    return send(options, sources, submit, reporter, manifests.write)
 
 
 def _check_sources(sources: tuple[str, ...], uri: str) -> None:

@@ -90,12 +90,14 @@ def send(
     sources: Sequence[str],
     submit: Callable[[Client, Callable[[str], None], str], Future[Receipt]],
     reporter: Reporter,
+    at_end: Callable[[Reporter], int] = lambda reporter: 0,
 ) -> int:
     """Sends all sources and reports on each; returns the exit status.
 
     Args:
         options: as the command line has given them.
         submit: hands one source to the client, with what takes sentences for people; may raise FastputError.
+        at_end: called when all uploads have ended; reports what fails in it and returns an exit status.
 
     Raises:
         UsageError: an option makes no sense, or the receipts can't be written.
@@ -123,15 +125,16 @@ def send(
     notes.display = display
     _wait(places, tally, reporter, receipts, display)
     display.close()
+    end_status = at_end(reporter)
     if tally.is_resumable:
         reporter.resumable(shlex.join(["fastput", *sys.argv[1:]]))
     reporter.summary(tally.planned, tally.receipts, tally.skipped, tally.failed, client.snapshot().resent_bytes)
     if interruption.has_come or tally.is_stalled:
         # Every upload has said how it ended; threads that still wait for a store or a pipe aren't waited for.
         sys.stdout.flush()
-        os._exit(tally.exit_status)
+        os._exit(tally.exit_status or end_status)
     client.close()
-    return tally.exit_status
+    return tally.exit_status or end_status
 
 
 def _wait(

@@ -1,5 +1,5 @@
 """The Python interface."""
 
-from fastput.client.client import Client, put
+from fastput.client.client import Client, put, verify
 
-__all__ = ["Client", "put"]
+__all__ = ["Client", "put", "verify"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
@@ -36,6 +37,8 @@ from fastput.units import parse_size
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
+
+    from fastput.client.verify import Verification, Verifier
 
     Sendable = str | os.PathLike[str] | BinaryIO | Buffer
 
@@ -92,7 +95,7 @@ class Client:
     ) -> None:
         self._pid = os.getpid()
         self._is_closed = False
-        self._lock = threading.Lock()  # guards _is_closed, and that nothing is submitted behind it
+        self._lock = threading.Lock()  # guards _is_closed, that nothing is submitted behind it, and _verifier
         self._pending: set[Future[Receipt]] = set()
         settings = Settings(part_bytes=None if part_size is None else _bytes(part_size))
         if concurrency is not None:
@@ -106,9 +109,12 @@ class Client:
             raise UsageError(f"a stall time-out of {stall_timeout} s ends everything at once; give at least a second")
         self._resumes = resume
         options = StoreOptions(endpoint_url, region, profile, ca_bundle, verify)
+        self._store = S3Store(options)
+        self._verifier: Verifier | None = None
+        self._connector = _Connector()
         self._engine = Engine(
-            S3Store(options),
-            _Connector(),
+            self._store,
+            self._connector,
             settings,
             memory_bytes,
             state_directory=lambda: state_directory(None if state_dir is None else os.fspath(state_dir)),
@@ -198,6 +204,33 @@ class Client:
         future.add_done_callback(self._pending.discard)
         return future
 
+    def verify(self, source: Sendable, uri: str, deep: bool = False) -> Verification:
+        """Whether an object is a file: by what the store says of it, and only if deep by downloading it. Waits.
+
+            client.verify("obs.fits", "s3://bucket/2026/obs.fits").check()    # raises unless it is the same
+
+        Args:
+            source: a path, or bytes in memory.
+            uri: as in submit().
+
+        Raises:
+            UsageError: the URI makes no sense, or the source is a stream.
+            SourceError: the source can't be read, or is written to meanwhile.
+            StoreError, EndpointError, CredentialsError: the store can't be asked.
+            Interrupted: the client was cancelled.
+        """
+        from fastput.client.verify import Verifier  # only who verifies pays for it
+
+        self._check_process()
+        target = resolve_uri(source, uri)
+        with self._lock:
+            if self._is_closed:
+                raise UsageError("this client is closed")
+            if self._verifier is None:
+                self._verifier = Verifier(self._store)
+        with contextlib.closing(_open(source)) as opened:
+            return self._verifier.verify(opened, target, deep)
+
     def snapshot(self) -> Snapshot:
         """Counters of all uploads of this client, for displays."""
         return self._engine.snapshot()
@@ -206,6 +239,8 @@ class Client:
         """Ends all uploads: their futures raise Interrupted when nothing of them is in flight or on the store."""
         self._check_process()
         self._engine.cancel(reason)
+        if self._verifier is not None:
+            self._verifier.cancel()
 
     def close(self) -> None:
         """Waits for what was submitted, then ends threads and connections. May be called twice."""
@@ -216,7 +251,10 @@ class Client:
             self._is_closed = True
             pending = set(self._pending)
         wait(pending)
+        if self._verifier is not None:
+            self._verifier.close()
         self._engine.close()
+        self._connector.close()
 
     def __enter__(self) -> Client:
         return self
@@ -250,6 +288,15 @@ def put(source: Sendable, uri: str, **options: Any) -> Receipt:
         return client.put(source, uri, **{name: value for name, value in options.items() if name not in names})
 
 
+def verify(source: Sendable, uri: str, deep: bool = False, **options: Any) -> Verification:
+    """Whether an object is a file, with a client of its own. Takes the options of Client, and errors as Client.verify.
+
+    fastput.verify("obs.fits", "s3://bucket/2026/obs.fits", profile="observatory").check()
+    """
+    with Client(**options) as client:
+        return client.verify(source, uri, deep)
+
+
 def resolve_uri(source: Sendable, uri: str) -> ObjectUri:
     """The object that a source goes to: a URI that ends in "/" gets the file's name.
 
@@ -277,6 +324,10 @@ class _Connector:
             self._runtime = CrtRuntime()
         transport: Transport = self._runtime.transport(endpoint, credentials, tls)
         return transport
+
+    def close(self) -> None:
+        """Lets go of the runtime's threads, even if somebody keeps the client."""
+        self._runtime = None
 
 
 def _open(source: Sendable) -> Source:

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fastput.answers import asks_for_less
+from fastput.engine.control import persist
 from fastput.engine.multipart import Completion
 from fastput.engine.resume import is_listed, is_md5
 from fastput.engine.retry import RetryPolicy
@@ -46,12 +48,12 @@ class Finisher:
         """
         assert completion.upload_id is not None
         if not self.protection.is_checked:
-            check_listed(self.uri, completion.parts, list(self.store.list_parts(self.uri, completion.upload_id)))
+            check_listed(self.uri, completion.parts, self._list(completion.upload_id))
         completed = self._complete(completion, completion.upload_id)
         if completed.checksums.get("crc64nvme") == _crc64nvme(completion):
             return completed
         # The answer doesn't say what the store keeps: look. Ceph's doesn't even say the ETag.
-        info = self.store.head(self.uri)
+        info = persist(lambda: self.store.head(self.uri), self.policy, self.stop, has_answered=True)
         if info is None or completed.etag.strip('"') not in ("", info.etag.strip('"')):
             return completed  # replaced by somebody else meanwhile
         if info.size_bytes != completion.size_bytes:
@@ -65,7 +67,7 @@ class Finisher:
 
     def look_up(self, completion: Completion) -> Completed | None:
         """The object that Complete made, if it is there and is what was sent."""
-        info = self.store.head(self.uri)
+        info = persist(lambda: self.store.head(self.uri), self.policy, self.stop, has_answered=True)
         if info is None or not is_ours(info, completion, self.protection.checksum):
             return None
         return Completed(info.etag, info.version_id, info.checksums if info.is_full_object else {})
@@ -97,21 +99,27 @@ class Finisher:
                 if not error.is_temporary:
                     raise
                 failure = error
-            if not self._is_still_there(upload_id):
+            if isinstance(failure, UploadGone) or not self._is_still_there(upload_id):
                 if (completed := self.look_up(completion)) is not None:
                     return completed
                 raise failure
-            if isinstance(failure, (ObjectExists, UploadGone)):
+            if isinstance(failure, ObjectExists):
                 raise failure
             policy = self.policy.lost_link if isinstance(failure, EndpointError) else self.policy
+            policy = self.policy.throttled if asks_for_less(failure) else policy
             delay_s = policy.delay_s(attempt, random.random())
             if delay_s is None or self.stop.wait(delay_s):
                 raise failure
 
+    def _list(self, upload_id: str) -> list[ListedPart]:
+        return persist(
+            lambda: list(self.store.list_parts(self.uri, upload_id)), self.policy, self.stop, has_answered=True
+        )
+
     def _is_still_there(self, upload_id: str) -> bool:
         """Whether the upload waits for Complete; True where the store can't say."""
         try:
-            next(iter(self.store.list_parts(self.uri, upload_id)), None)
+            self._list(upload_id)
         except UploadGone:
             return False
         except FastputError:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from fastput.answers import asks_for_less
 from fastput.engine.retry import RetryPolicy
 from fastput.errors import EndpointError, FastputError
 
@@ -33,7 +34,7 @@ def persist(
             if isinstance(error, EndpointError):
                 patience = policy.lost_link if has_answered else policy.first_contact
             else:
-                patience = policy
+                patience = policy.throttled if asks_for_less(error) else policy
             delay_s = patience.delay_s(attempt, random.random()) if error.is_temporary else None
             if delay_s is None or stop.wait(delay_s):
                 raise

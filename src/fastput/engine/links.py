@@ -29,6 +29,7 @@ class Link:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.has_answered = False
+        self.answered_at_s = 0.0  # of the monotonic clock
         self.pace = Pace()
         self.profile: StoreProfile | None = None
         self.is_remembered = False  # the profile is from an earlier run

@@ -75,6 +75,7 @@ class _Sending:
     part: Part
     attempt: int = 0
     throttled: int = 0
+    lost_since_s: float | None = None  # when its first request without an answer ended
     held_bytes: int = 0  # of the engine's budget
     has_slot: bool = False  # counts in the window without a request: it is read, or waits for the connection
     is_reading: bool = False
@@ -292,7 +293,9 @@ class PartSender:
         self._shared.in_flight -= 1
         self._shared.budget.release(sent.held_bytes)
         self._shared.activity += 1
-        self._link.has_answered |= response.failure is None
+        if response.failure is None:
+            self._link.has_answered, self._link.answered_at_s = True, time.monotonic()
+            sending.lost_since_s = None
         is_taken = response.failure is None and 200 <= response.status < 300 and "etag" in response.headers
         if sending.is_confirmed:
             self._loser_ended(sending, response if is_taken else None)
@@ -420,12 +423,28 @@ class PartSender:
             sending.throttled += 1
             sending.attempt -= 1
             delay_s = shared.retry.throttled.delay_s(sending.throttled, random.random())
+        elif response.failure is not None and self._link.has_answered:
+            delay_s = self._lost_link_delay_s(sending)
         elif response.failure is not None:
-            policy = shared.retry.lost_link if self._link.has_answered else shared.retry.first_contact
-            delay_s = policy.delay_s(sending.attempt, random.random())
+            delay_s = shared.retry.first_contact.delay_s(sending.attempt, random.random())
         else:
             delay_s = shared.retry.delay_s(sending.attempt, random.random())
         return None if delay_s is None else max(delay_s, verdict.retry_after_s)
+
+    def _lost_link_delay_s(self, sending: _Sending) -> float | None:
+        """An endpoint that has answered, and now not this request.
+
+        As long as it answers nobody, the link is down, and how often each part has met that says nothing: they wait
+        together, for as long as it may be silent. If it answers others, the attempts count.
+        """
+        assert self._link is not None
+        policy, now_s = self._shared.retry.lost_link, time.monotonic()
+        sending.lost_since_s = sending.lost_since_s or now_s
+        if self._link.answered_at_s > sending.lost_since_s:
+            return policy.delay_s(sending.attempt, random.random())
+        if now_s - sending.lost_since_s >= self._shared.retry.silence_s:
+            return None
+        return policy.delay_s(min(sending.attempt, policy.max_attempts - 1), random.random())
 
     def _send_again_later(self, sending: _Sending, delay_s: float) -> None:
         part = sending.part

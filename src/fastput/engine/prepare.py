@@ -102,15 +102,17 @@ class Preparation:
         return make_plan(self.source.size_bytes, self.settings, self.memory_bytes, copies, limits)
 
     def _open_journal(self, plan: Plan) -> Journal | None:
-        # What can't be read again can't be resumed; one request needs no journal.
-        if not self.job.is_resumable or self.state_directory is None or not plan.is_multipart:
-            return None
-        if self.source.stat() is None:
+        # What can't be read again can't be resumed.
+        if not self.job.is_resumable or self.state_directory is None or self.source.stat() is None:
             return None
         endpoint, _ = self.links.to(self.job.uri)
-        name = f"{endpoint.scheme}://{endpoint.authority}"
+        identity = (f"{endpoint.scheme}://{endpoint.authority}", self.job.uri, os.path.abspath(self.source.name))
         try:
-            journal = Journal.open(self.state_directory(), name, self.job.uri, os.path.abspath(self.source.name))
+            directory = self.state_directory()
+            # One request needs no journal; but with other options an earlier run may have begun with parts.
+            if not plan.is_multipart and not Journal.exists(directory, *identity):
+                return None
+            journal = Journal.open(directory, *identity)
         except JournalBusy:
             raise
         except JournalError as error:

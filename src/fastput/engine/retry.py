@@ -15,6 +15,8 @@ class RetryPolicy:
     max_attempts: int = 6
     base_s: float = 0.25
     cap_s: float = 20.0
+    silence_s: float = 60.0
+    """How long an endpoint that has answered before may answer nobody."""
 
     def delay_s(self, attempt: int, uniform: float) -> float | None:
         """How long to wait after a failed attempt (from 1); None: give up. uniform is random from [0, 1)."""
@@ -30,9 +32,9 @@ class RetryPolicy:
     @property
     def lost_link(self) -> RetryPolicy:
         """For an endpoint that has answered and doesn't any more: links drop for half a minute."""
-        return RetryPolicy(2 * self.max_attempts, 2 * self.base_s, self.cap_s / 2)
+        return replace(self, max_attempts=2 * self.max_attempts, base_s=2 * self.base_s, cap_s=self.cap_s / 2)
 
     @property
     def throttled(self) -> RetryPolicy:
         """For what the store asked us to send later: that isn't the request's fault. Some minutes."""
-        return RetryPolicy(4 * self.max_attempts, 2 * self.base_s, self.cap_s)
+        return replace(self, max_attempts=4 * self.max_attempts, base_s=2 * self.base_s)

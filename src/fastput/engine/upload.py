@@ -182,9 +182,7 @@ class Upload:
             created_at=time.time(),
         )
         try:
-            journal.begin(entry)
-            if prepared.taken is not None:
-                journal.note(prepared.taken.parts)
+            journal.begin(entry, prepared.taken.parts if prepared.taken is not None else ())
         except JournalError as error:
             self._keeper.broken(error)
 
@@ -379,6 +377,8 @@ class Upload:
             self._error = error
             if self.is_worth_keeping and not isinstance(error, _FINAL):
                 error = self._with_hint(error)
+            # Out of the engine: what never ends must not keep others waiting.
+            self._on_finished(self)
             self.future.set_exception(error)
 
     def guard(self, event: Callable[[], Any]) -> None:

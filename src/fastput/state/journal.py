@@ -71,7 +71,7 @@ class Journal:
             JournalError: the directory or the disk doesn't allow it, or a file in its place isn't ours.
         """
         identity = (endpoint, uri.bucket, uri.key, source)
-        path = Path(directory).absolute() / (file_name(*identity) + SUFFIX)
+        path = _path(directory, *identity)
         lock = Lock(path.with_suffix(".lock"), str(uri), source)
         try:
             finding = None
@@ -88,6 +88,11 @@ class Journal:
             lock.release()
             raise
         return cls(lock, database, found, finding)
+
+    @staticmethod
+    def exists(directory: Path, endpoint: str, uri: ObjectUri, source: str) -> bool:
+        """Whether an earlier run has left one for this upload. Cheap: SQLite isn't asked."""
+        return _path(directory, endpoint, uri.bucket, uri.key, source).exists()
 
     def begin(self, entry: JournalEntry, parts: Sequence[ConfirmedPart] = ()) -> None:
         """Forgets what was there and starts with this upload, and with parts of it that the store has already.
@@ -254,8 +259,7 @@ def _load(path: Path, identity: tuple[str, str, str, str] | None) -> tuple[Datab
     return database, found
 
 
-def file_name(*identity: str) -> str:
-    """32 hexadecimal digits that stand for these texts."""
+def _path(directory: Path, *identity: str) -> Path:
     import hashlib
 
-    return hashlib.sha256(dump(identity).encode()).hexdigest()[:32]
+    return Path(directory).absolute() / (hashlib.sha256(dump(identity).encode()).hexdigest()[:32] + SUFFIX)

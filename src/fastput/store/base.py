@@ -109,7 +109,11 @@ class Store(Protocol):
         """
 
     def list_uploads(self, prefix: ObjectUri) -> Iterator[ListedUpload]:
-        """The multipart uploads under keys that begin like this one, neither completed nor aborted."""
+        """The multipart uploads under keys that begin like this one, neither completed nor aborted.
+
+        In the store's order: S3 lists them by key, and those of one key by age, the oldest first. next() may be called
+        again after a temporary error.
+        """
 
     def close(self) -> None:
         """Closes connections."""

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from fastput.answers import EXPIRED_CREDENTIALS
 from fastput.errors import EndpointError, FastputError, StoreError, UploadGone
 from fastput.model import (
     Checksum,
@@ -27,6 +29,7 @@ from fastput.model import (
     TlsOptions,
 )
 from fastput.store.base import Completed, StoreOptions
+from fastput.store.listing import UploadPages, timestamp
 from fastput.store.session import make_client, no_credentials, translate
 
 _T = TypeVar("_T")
@@ -160,7 +163,7 @@ class S3Store:
             size_bytes=int(answer.get("ContentLength", 0)),
             etag=str(answer.get("ETag", "")),
             version_id=answer.get("VersionId"),
-            modified_at=_timestamp(answer.get("LastModified")),
+            modified_at=timestamp(answer.get("LastModified")),
             checksums=_checksums(answer),
             is_full_object=_is_full_object(answer),
             is_composite=answer.get("ChecksumType") == "COMPOSITE",
@@ -232,21 +235,11 @@ class S3Store:
             marker = following
 
     def list_uploads(self, prefix: ObjectUri) -> Iterator[ListedUpload]:
-        markers: dict[str, str] = {}
-        while True:
-            answer = self._ask(
-                prefix, "list the multipart uploads", "list_multipart_uploads", key=None, Prefix=prefix.key, **markers
-            )
-            for upload in answer.get("Uploads") or []:
-                uri = ObjectUri(prefix.bucket, str(upload.get("Key", "")))
-                yield ListedUpload(uri, str(upload.get("UploadId", "")), _timestamp(upload.get("Initiated")))
-            following = {
-                "KeyMarker": str(answer.get("NextKeyMarker") or ""),
-                "UploadIdMarker": str(answer.get("NextUploadIdMarker") or ""),
-            }
-            if not answer.get("IsTruncated") or following == markers or not following["KeyMarker"]:
-                return
-            markers = following
+        def ask(arguments: Mapping[str, Any]) -> Any:
+            action, operation = "list the multipart uploads", "list_multipart_uploads"
+            return self._ask(prefix, action, operation, key=None, Prefix=prefix.key, **arguments)
+
+        return UploadPages(prefix, ask)
 
     def close(self) -> None:
         if self._client_ is not None:
@@ -270,7 +263,12 @@ class S3Store:
         except FastputError:
             raise
         except Exception as error:
-            raise translate(error, uri, action) from error
+            translated = translate(error, uri, action)
+            if translated.code in EXPIRED_CREDENTIALS:
+                self.renew_credentials()  # for who tries again
+            # Whoever keeps the exception would keep botocore's connection with it.
+            traceback.clear_frames(error.__traceback__)
+            raise translated from error
 
 
 class _EmptyBody:
@@ -314,8 +312,3 @@ def _checksums(answer: Mapping[str, Any]) -> dict[str, str]:
 def _is_full_object(answer: Mapping[str, Any]) -> bool:
     # CRC64NVME has no other type; stores that are older than the field don't send it.
     return bool(answer.get("ChecksumType", "FULL_OBJECT" if answer.get("ChecksumCRC64NVME") else "") == "FULL_OBJECT")
-
-
-def _timestamp(moment: Any) -> float:
-    """botocore's datetime as seconds since the Unix epoch; 0 where a store sends none."""
-    return float(moment.timestamp()) if moment is not None else 0.0

@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from fastput.answers import StoreAnswer, to_error, unreachable
-from fastput.errors import CredentialsError, FastputError, UsageError
+from fastput.errors import CredentialsError, FastputError, StoreError, UsageError
 from fastput.model import ObjectUri
 from fastput.store.base import StoreOptions
 from fastput.version import __version__
@@ -83,6 +83,14 @@ def _innermost(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def _is_of_the_parser(error: Exception) -> bool:
+    """Whether botocore failed at reading an answer: it lets through whatever int() and the like raise there."""
+    import traceback
+
+    places = traceback.walk_tb(error.__traceback__)
+    return any(frame.f_globals.get("__name__") == "botocore.parsers" for frame, _ in places)
+
+
 def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
     """Whatever botocore raises, as an exception of ours; action completes "could not ..."."""
     from botocore import exceptions
@@ -115,6 +123,10 @@ def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
     if isinstance(error, RecursionError):
         # botocore follows a redirect that isn't S3's (301 without a region) for ever.
         return to_error(StoreAnswer(301), uri, action)
+    if _is_of_the_parser(error):
+        # With its status: it is an answer, and the store took it for a success.
+        text = f"{uri}: could not {action}: the store's answer can't be read: is this an S3 store?"
+        return StoreError(text, bucket=uri.bucket, key=uri.key, status=200)
     if isinstance(error, (exceptions.BotoCoreError, ValueError)):
         return UsageError(f"{uri}: could not {action}: {error}", bucket=uri.bucket, key=uri.key)
     return FastputError(f"{uri}: could not {action}: {type(error).__name__}: {error}", bucket=uri.bucket, key=uri.key)

@@ -1,0 +1,251 @@
+"""`fastput verify`: whether objects are the files that they should be, or what their receipts say."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Protocol
+
+import click
+
+from fastput.cli.common import EPILOG, connection_options
+from fastput.cli.report import make_reporter
+from fastput.client.client import resolve_uri
+from fastput.errors import FastputError, UsageError
+from fastput.formats.receipt import Place, Receipts
+from fastput.model import ObjectUri
+from fastput.source import FileSource
+from fastput.store import StoreOptions
+from fastput.store.s3 import S3Store
+from fastput.text import printable
+from fastput.units import format_duration, format_goodput, format_size
+
+if TYPE_CHECKING:
+    from fastput.client.verify import Verification, Verifier
+
+_CONCURRENCY = 8
+_OUTCOMES = ("same", "differs", "missing", "unproven")
+# What is verified, for messages, and what does it.
+_Task = tuple[str, "Callable[[Verifier], Verification]"]
+
+
+@click.command(no_args_is_help=True, epilog=EPILOG)
+@click.argument("arguments", nargs=-1, metavar="[SRC... s3://BUCKET/KEY-OR-PREFIX/]")
+@click.option("--receipt", type=click.Path(dir_okay=False), metavar="FILE",
+              help="Receipts of `put`: verify all objects in them; with SRC: heed how its object was cut.")  # fmt: skip
+@click.option("--deep", is_flag=True, help="Download the objects, rather than believe what the store keeps of them.")
+@connection_options
+@click.option("--concurrency", type=click.IntRange(1, 64), default=_CONCURRENCY,
+              help=f"Most pieces that are read or downloaded at a time [{_CONCURRENCY}].")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output; the last is the summary.")
+@click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
+@click.option("--verbose", "-v", is_flag=True, help="Print tracebacks of errors.")
+def verify(arguments: tuple[str, ...], **options: Any) -> int:
+    """Prove that objects are the files that they should be, without downloading them where the store keeps a checksum.
+
+    \b
+    fastput verify obs.fits s3://bucket/2026/obs.fits
+    fastput verify *.h5 s3://bucket/run7/
+    fastput verify --receipt shipment.jsonl         # a whole shipment, later; the files needn't exist
+
+    Each object is the same, differs, is missing, or is unproven: then --deep downloads it.
+    """
+    from fastput.client.verify import Verifier
+
+    receipts = Receipts(options["receipt"]) if options["receipt"] else None
+    tasks = _of_files(arguments, receipts, options["deep"]) if arguments else _of_receipts(receipts, options["deep"])
+    if options["no_verify_ssl"]:
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # it was asked for
+    store = S3Store(
+        StoreOptions(
+            options["endpoint_url"], options["region"], options["profile"], options["ca_bundle"],
+            not options["no_verify_ssl"],
+        )
+    )  # fmt: skip
+    reporter: _Lines = _JsonLines(options) if options["as_json"] else _TextLines(options)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
+    verifier = Verifier(store, options["concurrency"])
+    status = 0
+    for source, outcome in _in_order(verifier, tasks, options["concurrency"]):
+        if isinstance(outcome, FastputError):
+            reporter.failed(source, outcome)
+            status = status or outcome.exit_status
+        else:
+            reporter.verified(outcome)
+            status = status or outcome.to_dict()["exit_status"]
+    reporter.summary()
+    verifier.close()
+    store.close()
+    return status
+
+
+def _interrupted(number: int, frame: object) -> None:
+    # Nothing is written anywhere, so that nothing has to be waited for; each line is out when it was printed.
+    os.write(2, b"fastput: interrupted\n")
+    os._exit(130)
+
+
+def _in_order(
+    verifier: Verifier, tasks: Iterator[_Task], concurrency: int
+) -> Iterator[tuple[str, Verification | FastputError]]:
+    """What becomes of each task, in their order, several under way."""
+    from fastput.client.hashing import in_order
+
+    def run(task: _Task) -> tuple[str, Verification | FastputError]:
+        source, work = task
+        try:
+            return source, work(verifier)
+        except FastputError as error:
+            return source, error
+
+    with ThreadPoolExecutor(concurrency, thread_name_prefix="fastput-object") as pool:
+        yield from in_order(pool, run, tasks, 2 * concurrency)
+
+
+def _of_files(arguments: Sequence[str], receipts: Receipts | None, deep: bool) -> Iterator[_Task]:
+    """
+    Raises:
+        UsageError: they are no files and a URI.
+    """
+    *sources, uri = arguments
+    if not sources:
+        raise UsageError(f"what is to be compared with {uri}? write fastput verify FILE {uri}, or give --receipt alone")
+    if "-" in sources:
+        raise UsageError("standard input can't be read twice: give a file")
+    if len(sources) > 1 and not uri.endswith("/"):
+        raise UsageError(f"{len(sources)} files need a prefix: end {uri} with a /")
+    ObjectUri.parse(uri)
+    lock = threading.Lock()  # guards the file of receipts
+
+    def task(source: str) -> _Task:
+        def compare(verifier: Verifier) -> Verification:
+            target = resolve_uri(source, uri)
+            with lock:
+                shipped = receipts.find(target) if receipts is not None else None
+            with closing(FileSource(source)) as opened:
+                return verifier.verify(opened, target, deep, shipped)
+
+        return source, compare
+
+    return (task(source) for source in sources)
+
+
+def _of_receipts(receipts: Receipts | None, deep: bool) -> Iterator[_Task]:
+    """
+    Raises:
+        UsageError: there are no receipts.
+    """
+    if receipts is None:
+        raise UsageError("what is to be verified? write fastput verify FILE s3://bucket/key, or give --receipt FILE")
+    places = receipts.places
+    if not places:
+        raise UsageError("there are no receipts in the file: nothing to verify")
+    lock = threading.Lock()  # guards the file of receipts
+
+    def task(place: Place) -> _Task:
+        def compare(verifier: Verifier) -> Verification:
+            if place.error is not None:
+                raise place.error
+            with lock:
+                shipped = receipts.at(place)
+            return verifier.verify_shipped(shipped, deep)
+
+        return f"line {place.line}", compare
+
+    return (task(place) for place in places)
+
+
+class _Lines(Protocol):
+    """Called once for each object, in their order, then once for the summary."""
+
+    def verified(self, verification: Verification) -> None: ...
+
+    def failed(self, source: str, error: FastputError) -> None: ...
+
+    def summary(self) -> None: ...
+
+
+class _Counts:
+    """verified = same + differs + missing + unproven + failed."""
+
+    def __init__(self) -> None:
+        self.of = dict.fromkeys((*_OUTCOMES, "failed"), 0)
+        self.size_bytes = 0
+        self._started_s = time.monotonic()
+
+    def note(self, outcome: str, size_bytes: int | None = None) -> None:
+        self.of[outcome] += 1
+        self.size_bytes += size_bytes or 0
+
+    @property
+    def total(self) -> int:
+        return sum(self.of.values())
+
+    @property
+    def seconds(self) -> float:
+        return max(time.monotonic() - self._started_s, 1e-3)
+
+
+class _TextLines:
+    """A line an object: on standard output if it is the same, otherwise on standard error."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._is_quiet = options["quiet"]
+        self._errors = make_reporter(False, options["quiet"], options["verbose"])
+        self._counts = _Counts()
+
+    def verified(self, verification: Verification) -> None:
+        self._counts.note(verification.outcome.value, verification.size_bytes)
+        error = verification.error()
+        if error is not None:
+            click.echo(f"fastput: {error}", err=True)
+        else:
+            size = format_size(verification.size_bytes or 0)
+            self._line(f"{verification.uri}  {size}  same, by {verification.proof}")
+
+    def failed(self, source: str, error: FastputError) -> None:
+        self._counts.note("failed")
+        self._errors.failed(source, error)
+
+    def summary(self) -> None:
+        counts = self._counts
+        if counts.total == 1:
+            return  # its line has said it
+        text = ", ".join(f"{number} {outcome}" for outcome, number in counts.of.items())
+        text = text.replace(" same", f" of {counts.total} same", 1)
+        duration = format_duration(counts.seconds)
+        goodput = format_goodput(counts.size_bytes / counts.seconds)
+        self._line(f"{text}: {format_size(counts.size_bytes)} in {duration}, {goodput}")
+
+    def _line(self, text: str) -> None:
+        if not self._is_quiet:
+            click.echo(printable(text))
+
+
+class _JsonLines:
+    """One JSON object a line on standard output, and nothing else there."""
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self._errors = make_reporter(True, options["quiet"], options["verbose"])
+        self._counts = _Counts()
+
+    def verified(self, verification: Verification) -> None:
+        self._counts.note(verification.outcome.value, verification.size_bytes)
+        click.echo(json.dumps({"event": "verified", **verification.to_dict()}))
+
+    def failed(self, source: str, error: FastputError) -> None:
+        self._counts.note("failed")
+        self._errors.failed(source, error)
+
+    def summary(self) -> None:
+        counts = self._counts
+        numbers = {"bytes": counts.size_bytes, "seconds": round(counts.seconds, 3)}
+        click.echo(json.dumps({"event": "summary", "verified": counts.total, **counts.of, **numbers}))

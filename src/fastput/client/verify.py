@@ -1,0 +1,354 @@
+"""Proves that objects are files, or what their receipts say. What proves what is proof.py; here it is asked and read.
+
+Calls block, and several threads may call at a time: pieces of all objects share one pool of threads, which bounds the
+memory: a buffer of 1 MiB a thread, or 8 MiB of an object that is downloaded.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from fastput.client.hashing import Hasher, changed, cut, in_order
+from fastput.client.proof import (
+    Claim,
+    Judgement,
+    Outcome,
+    claims,
+    decode_digest,
+    guess_part_bytes,
+    judge_shipped,
+    needs_first_part,
+    other_size,
+    uniform,
+)
+from fastput.engine.control import persist
+from fastput.engine.retry import RetryPolicy
+from fastput.errors import FastputError, IntegrityError, SourceChanged, StoreError, Unproven, UsageError
+from fastput.formats.receipt import Shipped
+from fastput.limits import MIB
+from fastput.model import Checksum, ListedPart, ObjectInfo, ObjectUri, Part, encode_crc
+from fastput.native.crc import crc64nvme, crc64nvme_combine
+from fastput.source import Source
+from fastput.store import Store
+
+_T = TypeVar("_T")
+
+CONCURRENCY = 8
+_DOWNLOAD_BYTES = 8 * MIB
+_NOTHING_SAID = "the store keeps no checksum of it, and its ETag says nothing of its bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """Whether one object is a file, or what its receipt says.
+
+    Attributes:
+        source: the file's name; of a receipt, that of the file that was sent.
+        version_id: the version that was looked at, where the store has versions.
+        size_bytes: the object's; None if there is no object.
+        proof: by what it was decided: "size", "crc64nvme", "sha256 of 3 parts", "md5 etag", "etag" (it is the
+            receipt's), "download". Empty if nothing decides, or there is no object.
+        detail: what differs, or why nothing is proven.
+    """
+
+    source: str
+    bucket: str
+    key: str
+    version_id: str | None
+    size_bytes: int | None
+    outcome: Outcome
+    proof: str = ""
+    detail: str = ""
+
+    @property
+    def uri(self) -> str:
+        return f"s3://{self.bucket}/{self.key}"
+
+    @property
+    def is_same(self) -> bool:
+        return self.outcome is Outcome.SAME
+
+    def error(self) -> FastputError | None:
+        """What it means, as an exception; None if it is the same."""
+        about: dict[str, Any] = {"bucket": self.bucket, "key": self.key}
+        if self.outcome is Outcome.MISSING:
+            return StoreError(f"{self.uri}: there is no such object", status=404, code="NoSuchKey", **about)
+        if self.outcome is Outcome.DIFFERS:
+            return IntegrityError(f"{self.uri}: it differs from {self.source}: {self.detail}", **about)
+        if self.outcome is Outcome.UNPROVEN:
+            return Unproven(f"{self.uri}: unproven: {self.detail}: give --deep to read it", **about)
+        return None
+
+    def check(self) -> None:
+        """
+        Raises:
+            IntegrityError: it differs.
+            StoreError: there is no object.
+            Unproven: nothing decides.
+        """
+        if (error := self.error()) is not None:
+            raise error
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON types only."""
+        error = self.error()
+        return {
+            "outcome": self.outcome.value,
+            "proof": self.proof,
+            "source": self.source,
+            "bucket": self.bucket,
+            "key": self.key,
+            "version_id": self.version_id,
+            "size_bytes": self.size_bytes,
+            "detail": self.detail,
+            "exit_status": 0 if error is None else error.exit_status,
+        }
+
+
+class Verifier:
+    """Compares objects of one store. Threads share it.
+
+    Args:
+        concurrency: the most pieces that are read or downloaded at a time.
+    """
+
+    def __init__(self, store: Store, concurrency: int = CONCURRENCY, policy: RetryPolicy | None = None) -> None:
+        self._store = store
+        self._window = 2 * concurrency
+        self._policy = policy or RetryPolicy()
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="fastput-verify")
+        self._stop = threading.Event()
+
+    def verify(
+        self, source: Source, uri: ObjectUri, deep: bool = False, shipped: Shipped | None = None
+    ) -> Verification:
+        """Whether the object has the source's bytes.
+
+        Args:
+            source: open, with a size.
+            deep: download it, rather than believe what the store says.
+            shipped: a receipt that may know how the object was cut into parts.
+
+        Raises:
+            SourceError: it can't be read, or is written to.
+            StoreError, EndpointError, CredentialsError: the store can't be asked.
+            Interrupted: cancel() was called.
+        """
+        if source.size_bytes is None:
+            raise UsageError(f"{source.name}: a stream can't be read twice: give a file")
+        look = _Look(self._store, uri, None, self._pool, self._window, self._policy, self._stop)
+        info = look.head()
+        if info is None:
+            return _verification(source.name, uri, info, Judgement(Outcome.MISSING))
+        hasher = Hasher(source, self._pool, self._window, self._stop)
+        judgement = other_size(info.size_bytes, source.size_bytes, "the file")
+        if judgement is None and deep:
+            judgement = look.compare_all(info, source, hasher)
+        elif judgement is None:
+            judgement = look.compare_claims(info, hasher, shipped)
+        try:
+            source.check_unchanged()
+        except SourceChanged:
+            raise changed(source, "it isn't what it was when it was opened") from None
+        return _verification(source.name, uri, info, judgement)
+
+    def verify_shipped(self, shipped: Shipped, deep: bool = False) -> Verification:
+        """Whether the object, of the receipt's version if it has one, is what the receipt says. Errors as verify()."""
+        uri = shipped.uri
+        look = _Look(self._store, uri, shipped.version_id, self._pool, self._window, self._policy, self._stop)
+        info = look.head()
+        if info is None:
+            judgement = Judgement(Outcome.MISSING)
+        elif not deep:
+            first_part_bytes = look.part_bytes(1) if needs_first_part(shipped, info) else None
+            judgement = judge_shipped(shipped, info, uri, first_part_bytes)
+        else:
+            wrong_size = other_size(info.size_bytes, shipped.size_bytes, "the receipt")
+            judgement = wrong_size or look.compare_crc(info, shipped)
+        return _verification(shipped.source, uri, info, judgement)
+
+    def cancel(self) -> None:
+        """Ends what is under way with Interrupted."""
+        stop, self._stop = self._stop, threading.Event()
+        stop.set()
+
+    def close(self) -> None:
+        """Ends the threads. The store stays open."""
+        self._pool.shutdown()
+
+
+def _verification(source: str, uri: ObjectUri, info: ObjectInfo | None, judgement: Judgement) -> Verification:
+    return Verification(
+        source=source,
+        bucket=uri.bucket,
+        key=uri.key,
+        version_id=info.version_id if info is not None else None,
+        size_bytes=info.size_bytes if info is not None else None,
+        outcome=judgement.outcome,
+        proof=judgement.proof,
+        detail=judgement.detail,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One object that is looked at."""
+
+    store: Store
+    uri: ObjectUri
+    version_id: str | None
+    pool: ThreadPoolExecutor
+    window: int
+    policy: RetryPolicy
+    stop: threading.Event
+
+    def head(self) -> ObjectInfo | None:
+        return self._ask(lambda: self.store.head(self.uri, self.version_id))
+
+    def part_bytes(self, number: int) -> int | None:
+        """The size of a part; None where the store doesn't say."""
+        try:
+            return self._ask(lambda: self.store.part_bytes(self.uri, number, self.version_id))
+        except StoreError:
+            return None
+
+    # ---- by what the store says
+
+    def compare_claims(self, info: ObjectInfo, hasher: Hasher, shipped: Shipped | None) -> Judgement:
+        detail = _NOTHING_SAID
+        for claim in claims(info, self.uri):
+            if claim.parts is None:
+                if claim.agrees([hasher.whole(claim.algorithm)]):
+                    return Judgement(Outcome.SAME, claim.proof)
+                return Judgement(Outcome.DIFFERS, claim.proof, f"its {claim.proof} isn't the file's")
+            judgement = self._compare_parts(claim, info, hasher, shipped)
+            if judgement is not None:
+                return judgement
+            detail = f"it was made of {claim.parts} parts, and the store doesn't say where they begin"
+        return Judgement(Outcome.UNPROVEN, detail=detail)
+
+    def _compare_parts(
+        self, claim: Claim, info: ObjectInfo, hasher: Hasher, shipped: Shipped | None
+    ) -> Judgement | None:
+        """By the digest of the parts' digests; None if nobody knows the parts and no guess of them agrees."""
+        tried: list[Sequence[int]] = []
+        for sizes, kept, is_known in self._cuts(claim, info, shipped):
+            if len(sizes) != claim.parts or sum(sizes) != info.size_bytes:
+                continue
+            if sizes not in tried:
+                tried.append(sizes)
+                digests = hasher.parts(claim.algorithm, sizes)
+                if claim.agrees(digests):
+                    return Judgement(Outcome.SAME, claim.proof)
+                wrong = [str(n) for n, (a, b) in enumerate(zip(digests, kept, strict=False), start=1) if a != b]
+            if is_known:
+                more = f": part {', '.join(wrong[:8])}{', ...' if len(wrong) > 8 else ''}" if wrong else ""
+                return Judgement(Outcome.DIFFERS, claim.proof, f"its {claim.proof} isn't the file's{more}")
+        return None
+
+    def _cuts(
+        self, claim: Claim, info: ObjectInfo, shipped: Shipped | None
+    ) -> Iterator[tuple[list[int], list[bytes], bool]]:
+        """(sizes of the parts, their digests as the store has them or none, whether this is known and not guessed)"""
+        assert claim.parts is not None
+        if shipped is not None and shipped.etag.strip('"') == info.etag.strip('"'):
+            yield list(shipped.part_bytes), [], True
+        if not claim.is_etag and info.is_composite:
+            listed = self._object_parts()
+            kept = [decode_digest(claim.algorithm, part.checksums.get(claim.algorithm, "")) for part in listed]
+            digests = [digest for digest in kept if digest is not None]
+            yield [part.size_bytes for part in listed], digests if len(digests) == len(kept) else [], True
+        if claim.parts == 1:
+            yield [info.size_bytes], [], True
+            return
+        first_bytes = self.part_bytes(1)
+        if first_bytes:
+            yield uniform(info.size_bytes, first_bytes), [], False
+            yield self._all_part_bytes(claim.parts), [], True
+        else:
+            for part_bytes in guess_part_bytes(info.size_bytes, claim.parts):
+                yield uniform(info.size_bytes, part_bytes), [], False
+
+    def _object_parts(self) -> Sequence[ListedPart]:
+        try:
+            return self._ask(lambda: self.store.object_parts(self.uri, self.version_id))
+        except StoreError:
+            return ()
+
+    def _all_part_bytes(self, parts: int) -> list[int]:
+        """The size of each part; fewer than there are where the store doesn't say all."""
+        sizes: list[int] = []
+        for size_bytes in in_order(self.pool, self.part_bytes, range(1, parts + 1), self.window):
+            if size_bytes is None:
+                break
+            sizes.append(size_bytes)
+        return sizes
+
+    # ---- by downloading it
+
+    def compare_all(self, info: ObjectInfo, source: Source, hasher: Hasher) -> Judgement:
+        version_id = self._version(info)
+
+        def first_difference(piece: Part) -> int | None:
+            data = self._read(piece, version_id)
+            if crc64nvme(data).to_bytes(8, "big") == hasher.part("crc64nvme", piece):
+                return None
+            ours = bytearray(piece.length_bytes)
+            source.body(piece, None).readinto(ours)
+            return piece.offset_bytes + _first_difference(data, ours)
+
+        found = in_order(self.pool, first_difference, cut(info.size_bytes, _DOWNLOAD_BYTES), self.window)
+        place = next((place for place in found if place is not None), None)
+        self._check_still_there(info)
+        if place is None:
+            return Judgement(Outcome.SAME, "download")
+        return Judgement(Outcome.DIFFERS, "download", f"byte {place:,} is the first that isn't the file's")
+
+    def compare_crc(self, info: ObjectInfo, shipped: Shipped) -> Judgement:
+        version_id = self._version(info)
+        crc = 0
+        pieces = cut(info.size_bytes, _DOWNLOAD_BYTES)
+        for piece, piece_crc in in_order(
+            self.pool, lambda piece: (piece, crc64nvme(self._read(piece, version_id))), pieces, self.window
+        ):
+            crc = crc64nvme_combine(crc, piece_crc, piece.length_bytes)
+        self._check_still_there(info)
+        if crc == shipped.crc64nvme:
+            return Judgement(Outcome.SAME, "download")
+        has, should = (encode_crc(value, Checksum.CRC64NVME) for value in (crc, shipped.crc64nvme))
+        return Judgement(Outcome.DIFFERS, "download", f"its bytes' crc64nvme is {has}, the receipt's {should}")
+
+    def _read(self, piece: Part, version_id: str | None) -> bytes:
+        last_byte = piece.offset_bytes + piece.length_bytes - 1
+        return self._ask(lambda: self.store.read(self.uri, piece.offset_bytes, last_byte, version_id))
+
+    def _version(self, info: ObjectInfo) -> str | None:
+        return self.version_id or (info.version_id if info.version_id not in ("", "null") else None)
+
+    def _check_still_there(self, info: ObjectInfo) -> None:
+        now = self.head()
+        if now is None or (now.etag, now.size_bytes, now.modified_at) != (info.etag, info.size_bytes, info.modified_at):
+            raise StoreError(
+                f"{self.uri}: it was replaced while it was read: verify it again",
+                bucket=self.uri.bucket,
+                key=self.uri.key,
+            )
+
+    def _ask(self, work: Callable[[], _T]) -> _T:
+        return persist(work, self.policy, self.stop)
+
+
+def _first_difference(a: bytes, b: bytearray) -> int:
+    """The place of the first byte that differs, by halving; of equal ones 0."""
+    low, high = 0, len(a)
+    while high - low > 1:
+        middle = (low + high) // 2
+        if a[low:middle] != b[low:middle]:
+            high = middle
+        else:
+            low = middle
+    return low
