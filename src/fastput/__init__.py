@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fastput import errors
     from fastput.client import Client, put, verify
-    from fastput.client.verify import Verification
+    from fastput.client.verifier import Verification
     from fastput.errors import FastputError
     from fastput.model import Progress, Receipt
 
@@ -37,7 +37,7 @@ _HOMES = {
     "Client": "fastput.client",
     "put": "fastput.client",
     "verify": "fastput.client",
-    "Verification": "fastput.client.verify",
+    "Verification": "fastput.client.verifier",
     "FastputError": "fastput.errors",
     "Progress": "fastput.model",
     "Receipt": "fastput.model",

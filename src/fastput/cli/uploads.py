@@ -68,7 +68,7 @@ json_option = click.option(
 def list_uploads(uri: str, **options: Any) -> int:
     """List them: age, parts, size, key, upload ID, who knows them.
 
-    By key, and of one key the oldest first, as far as the store keeps to that.
+    By key, and of one key the oldest first.
 
     \b
     fastput uploads ls s3://bucket

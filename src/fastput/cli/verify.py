@@ -28,7 +28,7 @@ from fastput.text import printable
 from fastput.units import format_duration, format_goodput, format_size
 
 if TYPE_CHECKING:
-    from fastput.client.verify import Verification, Verifier
+    from fastput.client.verifier import Verification, Verifier
 
 _CONCURRENCY = 8
 _OUTCOMES = ("same", "differs", "missing", "unproven")
@@ -57,7 +57,7 @@ def verify(arguments: tuple[str, ...], **options: Any) -> int:
 
     Each object is the same, differs, is missing, or is unproven: then --deep downloads it.
     """
-    from fastput.client.verify import Verifier
+    from fastput.client.verifier import Verifier
 
     receipts = Receipts(options["receipt"]) if options["receipt"] else None
     tasks = _of_files(arguments, receipts, options["deep"]) if arguments else _of_receipts(receipts, options["deep"])

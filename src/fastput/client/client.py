@@ -38,7 +38,7 @@ from fastput.units import parse_size
 if TYPE_CHECKING:
     from typing_extensions import Buffer
 
-    from fastput.client.verify import Verification, Verifier
+    from fastput.client.verifier import Verification, Verifier
 
     Sendable = str | os.PathLike[str] | BinaryIO | Buffer
 
@@ -219,7 +219,7 @@ class Client:
             StoreError, EndpointError, CredentialsError: the store can't be asked.
             Interrupted: the client was cancelled.
         """
-        from fastput.client.verify import Verifier  # only who verifies pays for it
+        from fastput.client.verifier import Verifier  # only who verifies pays for it
 
         self._check_process()
         target = resolve_uri(source, uri)

@@ -91,7 +91,7 @@ class Uploads:
         self._known_: _Known | None = None
 
     def listed(self, uri: ObjectUri, is_prefix: bool, min_age_s: float | None = None) -> Iterator[ListedUpload]:
-        """Uploads under a prefix, or of exactly one key, in the store's order: S3's is by key, then the oldest first.
+        """Uploads under a prefix, or of exactly one key, in the order of Store.list_uploads().
 
         Args:
             min_age_s: only those that are so old. Of one whose age nobody knows only 0 is true.

@@ -440,11 +440,10 @@ class PartSender:
         assert self._link is not None
         policy, now_s = self._shared.retry.lost_link, time.monotonic()
         sending.lost_since_s = sending.lost_since_s or now_s
-        if self._link.answered_at_s > sending.lost_since_s:
-            return policy.delay_s(sending.attempt, random.random())
-        if now_s - sending.lost_since_s >= self._shared.retry.silence_s:
-            return None
-        return policy.delay_s(min(sending.attempt, policy.max_attempts - 1), random.random())
+        is_silent = self._link.answered_at_s <= sending.lost_since_s
+        if is_silent and now_s - sending.lost_since_s < policy.silence_s:
+            return policy.delay_s(min(sending.attempt, policy.max_attempts - 1), random.random())
+        return policy.delay_s(sending.attempt, random.random())
 
     def _send_again_later(self, sending: _Sending, delay_s: float) -> None:
         part = sending.part

@@ -111,8 +111,8 @@ class Store(Protocol):
     def list_uploads(self, prefix: ObjectUri) -> Iterator[ListedUpload]:
         """The multipart uploads under keys that begin like this one, neither completed nor aborted.
 
-        In the store's order: S3 lists them by key, and those of one key by age, the oldest first. next() may be called
-        again after a temporary error.
+        By key, and those of one key by age, the oldest first; where a store pages in another order, so within each
+        page. next() may be called again after a temporary error.
         """
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ _URL_ENCODED = {"EncodingType": "url"}
 
 
 class UploadPages(Iterator[ListedUpload]):
-    """The uploads under a prefix, with one page in memory.
+    """The uploads under a prefix, with one page in memory, in its order: by key, and of one key the oldest first.
 
     An error doesn't end it: after a temporary one, next() asks for the same page again.
 
@@ -54,6 +54,7 @@ class UploadPages(Iterator[ListedUpload]):
             return
         if not answer.keys() & {"Bucket", "MaxUploads", "Uploads", "KeyMarker"}:
             raise self._error("the answer lists none: is this an S3 store, and does it know multipart uploads?")
+        found: list[ListedUpload] = []
         for upload in answer.get("Uploads") or []:
             uri = ObjectUri(self._prefix.bucket, self._decoded(upload.get("Key")))
             upload_id = str(upload.get("UploadId") or "")
@@ -61,7 +62,9 @@ class UploadPages(Iterator[ListedUpload]):
             if uri.key.startswith(self._prefix.key) and uri.key and upload_id:
                 algorithm, kind = upload.get("ChecksumAlgorithm"), upload.get("ChecksumType")
                 begun_at = timestamp(upload.get("Initiated"))
-                self._page.append(ListedUpload(uri, upload_id, begun_at, str(algorithm or ""), str(kind or "")))
+                found.append(ListedUpload(uri, upload_id, begun_at, str(algorithm or ""), str(kind or "")))
+        # As S3 lists them; others list them in an order of their own.
+        self._page.extend(sorted(found, key=lambda upload: (upload.uri.key, upload.begun_at)))
         following = {
             "KeyMarker": self._decoded(answer.get("NextKeyMarker")),
             "UploadIdMarker": str(answer.get("NextUploadIdMarker") or ""),
