@@ -75,6 +75,7 @@ class _Sending:
     part: Part
     attempt: int = 0
     throttled: int = 0
+    hedges: int = 0  # second requests of this attempt
     lost_since_s: float | None = None  # when its first request without an answer ended
     held_bytes: int = 0  # of the engine's budget
     has_slot: bool = False  # counts in the window without a request: it is read, or waits for the connection
@@ -193,23 +194,28 @@ class PartSender:
         if self._is_stopped or self._link is None:
             return
         pace, window = self._link.pace, self._shared.window
+        # Where the window is full at the end, all may be slow alike. A window of one has nobody to be compared with.
+        is_tail = window == 1 or (is_tail and self._shared.in_flight < window)
         for sending in list(self._sending.values()):
             if sending.is_confirmed or not sending.tries:
                 continue
             newest = sending.tries[-1]
             answered_since = pace.answered_count - newest.answered_before
-            if not pace.is_overdue(
-                sending.part.length_bytes, now_s - newest.sent_at_s, answered_since, window, is_tail
-            ):
+            # Twice as long each time: that others were quick doesn't prove that this can be.
+            elapsed_s = (now_s - newest.sent_at_s) / 2 ** (sending.attempt + sending.hedges - 1)
+            if not pace.is_overdue(sending.part.length_bytes, elapsed_s, answered_since, window, is_tail):
                 continue
-            # A PutObject that is sent twice makes two versions; of three of a part, two hang: those end first.
-            if self._machine.upload_id is None or len(sending.tries) > 1:
-                self._cancel(sending)
-            elif self._shared.in_flight < self._shared.settings.window:
-                held_bytes = needed_bytes(sending.part.length_bytes, 1)
-                if self._shared.budget.reserve(held_bytes):
-                    self._count_resent(sending.part)
-                    self._transmit(sending, held_bytes)
+            # A PutObject that is sent twice makes two versions. Where the window is full the late one makes room.
+            if self._machine.upload_id is None or sending.hedges or self._shared.in_flight >= window:
+                # The last attempt is left alone: no upload fails because we ended it.
+                if sending.attempt < self._shared.retry.max_attempts:
+                    self._cancel(sending)
+                continue
+            held_bytes = needed_bytes(sending.part.length_bytes, 1)
+            if self._shared.budget.reserve(held_bytes):
+                sending.hedges += 1
+                self._count_resent(sending.part)
+                self._transmit(sending, held_bytes)
 
     def _peek(self) -> Part | None:
         return self._machine.peek(self._shared.settings.part_bytes)
@@ -274,6 +280,7 @@ class PartSender:
             )
         if not sending.tries:
             sending.attempt += 1
+            sending.hedges = 0
         self._give_slot_back(sending)
         sent = _Try(body, time.monotonic(), self._link.pace.answered_count, held_bytes)
         sending.tries.append(sent)
@@ -339,10 +346,16 @@ class PartSender:
         number = sending.part.number
         if sending.tries:
             return
-        self._release(sending)
         # If it was taken too: where ETags aren't MD5s nobody knows which of the two the store has now.
-        if taken is not None and not self._is_stopped and self._machine.doubt(number, taken.headers["etag"]):
+        is_in_doubt = taken is not None and not self._is_stopped and self._machine.doubt(number, taken.headers["etag"])
+        if is_in_doubt:
             self._count_resent(sending.part)
+            self.sent_bytes -= sending.part.length_bytes
+            self._shared.sent_bytes -= sending.part.length_bytes
+        if is_in_doubt and sending.buffered is not None:
+            sending.is_confirmed = False  # it keeps its bytes: a stream isn't read again, nor digests fed twice
+        else:
+            self._release(sending)
         self._owner.confirmed(None)
         if self._is_stopped:
             self._owner.settle()
