@@ -11,10 +11,10 @@ NATIVE := setup.py pyproject.toml $(wildcard csrc/*.[ch] src/fastput/native/*.p[
 C_TESTS := $(patsubst csrc/tests/%.c,build/sanitize/%,$(wildcard csrc/tests/*.c))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test lint bench sanitize clean FORCE
+.PHONY: help venv build demo test test-stores lint bench faults sanitize clean FORCE
 
 help: ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 venv: .venv/pyvenv.cfg ## make .venv, or say what the machine lacks for it
 
@@ -24,7 +24,20 @@ demo: build/installed-test ## upload a file (FILE=path, or a made one) to a real
 	@$(BIN)/python -m bench.demo $(if $(FILE),"$$FILE")
 
 test: build/installed-test ## run the tests (ARGS="-k word" is handed to pytest)
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not ceph" $(ARGS)
+
+test-stores: build/installed-test ## run the tests that need Ceph, a real cluster (as root it is installed first)
+	@missing="$$($(BIN)/python -c 'from bench.servers import ceph; print(*ceph.missing_packages())')" && \
+	if [ -n "$$missing" ]; then \
+	    if [ "$$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then \
+	        echo "test-stores needs Ceph: apt-get install --no-install-recommends $$missing (Debian, Ubuntu)" >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "installing $$missing" && apt-get -qq update && \
+	    DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $$missing >/dev/null || \
+	    { echo "test-stores: Ceph could not be installed: $$missing" >&2; exit 1; }; \
+	fi
+	@$(BIN)/python -m pytest -m ceph $(ARGS)
 
 lint: build/installed-test,lint ## check style, types and the direction of imports
 	@PATH="$(CURDIR)/$(BIN):$$PATH"; ruff check . && mypy && cython-lint src && lint-imports
@@ -32,8 +45,13 @@ lint: build/installed-test,lint ## check style, types and the direction of impor
 bench: build/installed-test,bench ## measure fastput beside other clients (ARGS are handed over)
 	@$(BIN)/python -m bench $(ARGS)
 
-sanitize: $(C_TESTS) ## run the C tests with the address and undefined-behaviour sanitizers
-	@for program in $^; do echo $$program && ./$$program || exit 1; done
+faults: build/installed-test ## 2,000 uploads under random faults; prints the table (ARGS are handed over)
+	@$(BIN)/python -m bench.faults $(ARGS)
+
+sanitize: $(C_TESTS) build/installed-test ## run the C tests and those of the extensions with the sanitizers
+	@for program in $(C_TESTS); do echo $$program && ./$$program || exit 1; done
+	@.ci/sanitized $(BIN)/python -m "not ceph" tests/native/test_crc.py tests/native/test_slicer.py tests/source tests/engine \
+	    tests/transport tests/store tests/client $(ARGS)
 
 clean: ## remove all that was made, .venv too
 	rm -rf .venv build src/*.egg-info src/fastput/native/*.so src/fastput/native/*.c

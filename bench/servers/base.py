@@ -179,7 +179,7 @@ def _wait_until_ready(
     name: str, server: Server, process: subprocess.Popen[bytes], fatal: str, deadline_s: float
 ) -> None:
     # boto3 would wait for a minute for whoever else has the port, and for seconds between its own tries.
-    client = server.client(Config(connect_timeout=1, read_timeout=5, retries={"total_max_attempts": 1}))
+    client = server.client(Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1}))
     while time.monotonic() < deadline_s:
         with contextlib.suppress(BotoCoreError, ClientError):
             client.list_buckets()

@@ -31,6 +31,7 @@ class Rule:
         every: only each nth one.
         probability: only so many of them, at random.
         times: how often it happens at most; None is without end.
+        follows: only when another rule for the same has happened before.
         tiny: also parts and objects below 2 KiB, which are usually probes.
     """
 
@@ -44,6 +45,7 @@ class Rule:
     every: int | None = None
     probability: float | None = None
     times: int | None = None
+    follows: bool = False
     tiny: bool = False
     args: Mapping[str, Any] = field(default_factory=dict)
 
@@ -104,6 +106,8 @@ class Script:
             for counted in (counted for place in places for counted in self._rules.get(place, ())):
                 rule = counted.rule
                 if not rule.fits(request) or (rule.times is not None and counted.happened >= rule.times):
+                    continue
+                if rule.follows and not any(other.happened for other in self._rules[rule.bucket, rule.key]):
                     continue
                 counted.fitted += 1
                 if rule.nth is not None and counted.fitted != rule.nth:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,12 @@ from fastput.errors import (
     WrongRegion,
 )
 from fastput.model import ObjectUri
+
+
+# S3's own documents have less than 1 KiB; what is longer is no <Error>, and not worth a tree in memory.
+_MAX_DOCUMENT_BYTES = 256 << 10
+_MAX_TEXT_CHARS = 500
+_REGION_NAME = re.compile(r"[a-z0-9-]{1,40}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +81,7 @@ def asks_for_less(error: FastputError) -> bool:
 def parse_answer(status: int, headers: Mapping[str, str], body: bytes) -> StoreAnswer:
     """Reads S3's <Error> document; whatever can't be read leaves its field empty. Header names in lower case."""
     fields: dict[str, str] = {}
-    if body.lstrip()[:1] == b"<":
+    if len(body) <= _MAX_DOCUMENT_BYTES and body.lstrip()[:1] == b"<":
         from xml.etree import ElementTree
 
         try:
@@ -93,8 +100,8 @@ def parse_answer(status: int, headers: Mapping[str, str], body: bytes) -> StoreA
 def to_error(answer: StoreAnswer, uri: ObjectUri, action: str, part: int | None = None) -> FastputError:
     """The exception for an answer; action completes "could not ...", e.g. "send part 3"."""
     error_class: type[FastputError] = StoreError
-    code = answer.code or f"HTTP {answer.status}"
-    said = f"{code}: {answer.message}" if answer.message else code
+    code = answer.code[:_MAX_TEXT_CHARS] or f"HTTP {answer.status}"
+    said = f"{code}: {answer.message[:_MAX_TEXT_CHARS]}" if answer.message else code
     text = f"{uri}: could not {action}: the store says {said}"
     if answer.code == "NoSuchBucket":
         error_class = NoSuchBucket
@@ -104,7 +111,9 @@ def to_error(answer: StoreAnswer, uri: ObjectUri, action: str, part: int | None 
         text = f"{uri}: {_CREDENTIALS[answer.code]} ({code}): renew or correct the credentials"
     elif answer.code in _REGION or answer.status in (301, 307):
         error_class = WrongRegion
-        where = f"region {answer.region}: give --region {answer.region}" if answer.region else "another region"
+        # Others may copy it into a shell.
+        is_name = _REGION_NAME.fullmatch(answer.region or "") is not None
+        where = f"region {answer.region}: give --region {answer.region}" if is_name else "another region"
         text = f"{uri}: the bucket lives in {where} ({code})"
     elif answer.code in _INTEGRITY:
         error_class = IntegrityError

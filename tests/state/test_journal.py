@@ -77,6 +77,17 @@ def test_ten_thousand_parts(tmp_path: Path) -> None:
     journal.close()
 
 
+def test_whether_there_is_one(tmp_path: Path) -> None:
+    assert not Journal.exists(tmp_path, ENDPOINT, URI, SOURCE)
+    journal = open_journal(tmp_path)
+    assert Journal.exists(tmp_path, ENDPOINT, URI, SOURCE)
+    assert not Journal.exists(tmp_path, ENDPOINT, URI, SOURCE + "2")
+    journal.close()
+    assert Journal.exists(tmp_path, ENDPOINT, URI, SOURCE)
+    open_journal(tmp_path).remove()
+    assert not Journal.exists(tmp_path, ENDPOINT, URI, SOURCE)
+
+
 def test_beginning_again_forgets(tmp_path: Path) -> None:
     journal = open_journal(tmp_path)
     journal.begin(entry())

@@ -7,7 +7,6 @@ has written stays; otherwise it is replaced.
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -190,7 +189,7 @@ def _check_writable(path: str, is_directory: bool) -> None:
     else:
         directory = os.path.dirname(os.path.realpath(path))
         # A device or a pipe would be replaced by a file.
-        if os.path.lexists(path) and not stat.S_ISREG(os.stat(os.path.realpath(path)).st_mode):
+        if os.path.exists(path) and not os.path.isfile(path):
             raise UsageError(f"the manifest {path} can't be written: it is there, and is no regular file")
     try:
         os.unlink(_create_beside(os.path.join(directory, "manifest"))[0])

@@ -18,6 +18,7 @@ from fastput.limits import MIB
 from fastput.model import Part
 from fastput.native.crc import crc32c, crc32c_combine, crc64nvme_combine
 from fastput.source import Source
+from fastput.text import printable
 
 _T = TypeVar("_T")
 _U = TypeVar("_U")
@@ -93,7 +94,8 @@ class Hasher:
 
 def changed(source: Source, how: str) -> SourceChanged:
     """The error for a source that somebody writes to while it is compared."""
-    return SourceChanged(f"{source.name}: the file changed while it was read ({how}): verify it when it is finished")
+    name = printable(source.name)
+    return SourceChanged(f"{name}: the file changed while it was read ({how}): verify it when it is finished")
 
 
 def cut(size_bytes: int, piece_bytes: int) -> Iterator[Part]:

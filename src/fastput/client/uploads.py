@@ -88,6 +88,7 @@ class Uploads:
         self._say = say
         self._policy = policy or RetryPolicy()
         self._stop = threading.Event()
+        self._has_answered = False
         self._known_: _Known | None = None
 
     def listed(self, uri: ObjectUri, is_prefix: bool, min_age_s: float | None = None) -> Iterator[ListedUpload]:
@@ -266,7 +267,9 @@ class Uploads:
     # ---- trying again
 
     def _persist(self, work: Callable[[], _T]) -> _T:
-        return persist(work, self._policy, self._stop)
+        done = persist(work, self._policy, self._stop, self._has_answered)
+        self._has_answered = True
+        return done
 
     def _persistent(self, uri: ObjectUri, pages: Iterator[ListedUpload]) -> Iterator[ListedUpload]:
         """A listing that asks again after a temporary error, and says what it means that a store has none."""

@@ -34,6 +34,7 @@ from fastput.model import Checksum, ListedPart, ObjectInfo, ObjectUri, Part, enc
 from fastput.native.crc import crc64nvme, crc64nvme_combine
 from fastput.source import Source
 from fastput.store import Store
+from fastput.text import printable
 
 _T = TypeVar("_T")
 
@@ -75,12 +76,13 @@ class Verification:
     def error(self) -> FastputError | None:
         """What it means, as an exception; None if it is the same."""
         about: dict[str, Any] = {"bucket": self.bucket, "key": self.key}
+        uri, source = printable(self.uri), printable(self.source) or "what was sent"
         if self.outcome is Outcome.MISSING:
-            return StoreError(f"{self.uri}: there is no such object", status=404, code="NoSuchKey", **about)
+            return StoreError(f"{uri}: there is no such object", status=404, code="NoSuchKey", **about)
         if self.outcome is Outcome.DIFFERS:
-            return IntegrityError(f"{self.uri}: it differs from {self.source}: {self.detail}", **about)
+            return IntegrityError(f"{uri}: it differs from {source}: {self.detail}", **about)
         if self.outcome is Outcome.UNPROVEN:
-            return Unproven(f"{self.uri}: unproven: {self.detail}: give --deep to read it", **about)
+            return Unproven(f"{uri}: unproven: {self.detail}: give --deep to read it", **about)
         return None
 
     def check(self) -> None:

@@ -16,9 +16,10 @@ import random
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Protocol
 
+from fastput.engine.again import Sending, Step, Try, late_step, retry_delay_s
 from fastput.engine.buffered import BufferedPart, buffer_part
 from fastput.engine.completion import is_ours
 from fastput.engine.digests import Digests
@@ -35,7 +36,7 @@ from fastput.model import Checksum, ConfirmedPart, Endpoint, ObjectInfo, Part, e
 from fastput.native.slicer import MemoryBody, PartBody
 from fastput.profile import Protection
 from fastput.source import Source
-from fastput.transport import Failure, Response, Ticket
+from fastput.transport import Response
 
 
 class Owner(Protocol):
@@ -57,34 +58,6 @@ class Owner(Protocol):
         """Runs an event; a FastputError of it fails the upload."""
 
 
-@dataclass(eq=False)
-class _Try:
-    """One request of a part."""
-
-    body: PartBody
-    sent_at_s: float
-    answered_before: int
-    held_bytes: int  # of the engine's budget, besides what the part holds
-    ticket: Ticket | None = None
-
-
-@dataclass(eq=False)
-class _Sending:
-    """A part that was taken from the machine: being read, sent, or waiting for another try."""
-
-    part: Part
-    attempt: int = 0
-    throttled: int = 0
-    hedges: int = 0  # second requests of this attempt
-    lost_since_s: float | None = None  # when its first request without an answer ended
-    held_bytes: int = 0  # of the engine's budget
-    has_slot: bool = False  # counts in the window without a request: it is read, or waits for the connection
-    is_reading: bool = False
-    is_confirmed: bool = False
-    buffered: BufferedPart | None = None
-    tries: list[_Try] = field(default_factory=list)
-
-
 class PartSender:
     """Sends the parts of one upload. Memory is reserved before a part is read and released when it is answered."""
 
@@ -101,6 +74,7 @@ class PartSender:
         self.sent_bytes = 0
         self.resent_bytes = 0
         self.version_id: str | None = None
+        self.kept_crc64nvme: str | None = None  # of a PutObject, as the answer says it
         self._shared = shared
         self._job = job
         self._source = source
@@ -113,7 +87,7 @@ class PartSender:
         self._reads_in_order = self._is_stream or digests is not None
         self._endpoint: Endpoint | None = None
         self._link: Link | None = None
-        self._sending: dict[int, _Sending] = {}
+        self._sending: dict[int, Sending] = {}
         self._is_reading = False
         self._is_stopped = False
 
@@ -174,7 +148,7 @@ class PartSender:
         part = self._peek()
         if part is None:
             return True
-        sending = self._sending.get(part.number) or _Sending(part)
+        sending = self._sending.get(part.number) or Sending(part)
         # A buffered part that waited for another try has kept its memory.
         if sending.buffered is None:
             reserved_bytes = needed_bytes(part.length_bytes, self._copies)
@@ -193,34 +167,24 @@ class PartSender:
         """Sends parts a second time that take too long; called now and then. is_tail: there is nothing else to send."""
         if self._is_stopped or self._link is None:
             return
-        pace, window = self._link.pace, self._shared.window
-        # Where the window is full at the end, all may be slow alike. A window of one has nobody to be compared with.
-        is_tail = window == 1 or (is_tail and self._shared.in_flight < window)
+        shared, is_put = self._shared, self._machine.upload_id is None
         for sending in list(self._sending.values()):
-            if sending.is_confirmed or not sending.tries:
-                continue
-            newest = sending.tries[-1]
-            answered_since = pace.answered_count - newest.answered_before
-            # Twice as long each time: that others were quick doesn't prove that this can be.
-            elapsed_s = (now_s - newest.sent_at_s) / 2 ** (sending.attempt + sending.hedges - 1)
-            if not pace.is_overdue(sending.part.length_bytes, elapsed_s, answered_since, window, is_tail):
-                continue
-            # A PutObject that is sent twice makes two versions. Where the window is full the late one makes room.
-            if self._machine.upload_id is None or sending.hedges or self._shared.in_flight >= window:
-                # The last attempt is left alone: no upload fails because we ended it.
-                if sending.attempt < self._shared.retry.max_attempts:
-                    self._cancel(sending)
-                continue
-            held_bytes = needed_bytes(sending.part.length_bytes, 1)
-            if self._shared.budget.reserve(held_bytes):
-                sending.hedges += 1
-                self._count_resent(sending.part)
-                self._transmit(sending, held_bytes)
+            step = late_step(
+                sending, self._link.pace, now_s, shared.in_flight, shared.window, is_tail, is_put, shared.retry
+            )
+            if step is Step.CANCEL:
+                self._cancel(sending)
+            elif step is Step.HEDGE:
+                held_bytes = needed_bytes(sending.part.length_bytes, 1)
+                if shared.budget.reserve(held_bytes):
+                    sending.hedges += 1
+                    self._count_resent(sending.part)
+                    self._transmit(sending, held_bytes)
 
     def _peek(self) -> Part | None:
         return self._machine.peek(self._shared.settings.part_bytes)
 
-    def _buffer(self, sending: _Sending) -> None:
+    def _buffer(self, sending: Sending) -> None:
         source, part, protection, digests = self._source, sending.part, self._protection, self._digests
         self._is_reading = sending.is_reading = sending.has_slot = True
         self._shared.in_flight += 1
@@ -229,7 +193,7 @@ class PartSender:
             lambda done: self._owner.guard(lambda: self._buffered(sending, done)),
         )
 
-    def _buffered(self, sending: _Sending, done: Future[BufferedPart]) -> None:
+    def _buffered(self, sending: Sending, done: Future[BufferedPart]) -> None:
         self._is_reading = False
         number, planned_bytes = sending.part.number, sending.part.length_bytes
         if self._sending.get(number) is not sending:
@@ -258,7 +222,7 @@ class PartSender:
             self._owner.first_buffered(is_whole=is_end)
         self._shared.pump()
 
-    def _transmit(self, sending: _Sending, held_bytes: int = 0) -> None:
+    def _transmit(self, sending: Sending, held_bytes: int = 0) -> None:
         job, number, protection = self._job, sending.part.number, self._protection
         assert self._endpoint is not None and self._link is not None
         headers: tuple[tuple[str, str], ...] = ()
@@ -282,7 +246,7 @@ class PartSender:
             sending.attempt += 1
             sending.hedges = 0
         self._give_slot_back(sending)
-        sent = _Try(body, time.monotonic(), self._link.pace.answered_count, held_bytes)
+        sent = Try(body, time.monotonic(), self._link.pace.answered_count, held_bytes)
         sending.tries.append(sent)
         self._shared.in_flight += 1
         loop, owner = self._shared.loop, self._owner
@@ -293,7 +257,7 @@ class PartSender:
 
     # ---- answers
 
-    def _answered(self, sending: _Sending, sent: _Try, response: Response) -> None:
+    def _answered(self, sending: Sending, sent: Try, response: Response) -> None:
         assert self._link is not None
         sending.tries.remove(sent)
         sent.ticket = None  # they hold each other, and the body its buffer
@@ -317,7 +281,7 @@ class PartSender:
         else:
             self._not_taken(sending, sent, response, mismatch if is_taken else None)
 
-    def _confirm(self, sending: _Sending, sent: _Try, response: Response) -> None:
+    def _confirm(self, sending: Sending, sent: Try, response: Response) -> None:
         assert self._link is not None
         part, body, buffered, link = sending.part, sent.body, sending.buffered, self._link
         crc64nvme = buffered.crc64nvme if buffered else body.crc64nvme
@@ -330,6 +294,7 @@ class PartSender:
         else:
             self._release(sending)
         self.version_id = response.headers.get("x-amz-version-id")
+        self.kept_crc64nvme = response.headers.get("x-amz-checksum-crc64nvme")
         etag = response.headers["etag"]
         confirmed = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, checksum)
         self._machine.confirmed(confirmed)
@@ -341,7 +306,7 @@ class PartSender:
             self._owner.settle()
         self._shared.pump()
 
-    def _loser_ended(self, sending: _Sending, taken: Response | None) -> None:
+    def _loser_ended(self, sending: Sending, taken: Response | None) -> None:
         """The other request of a confirmed part has ended."""
         number = sending.part.number
         if sending.tries:
@@ -361,7 +326,7 @@ class PartSender:
             self._owner.settle()
         self._shared.pump()
 
-    def _etag_mismatch(self, sending: _Sending, response: Response) -> IntegrityError | None:
+    def _etag_mismatch(self, sending: Sending, response: Response) -> IntegrityError | None:
         """--verify etag: the store's MD5 of the part isn't ours."""
         etag = response.headers["etag"].strip('"').lower()
         md5 = sending.buffered.md5 if sending.buffered is not None else None
@@ -377,7 +342,7 @@ class PartSender:
         )  # fmt: skip
 
     def _not_taken(
-        self, sending: _Sending, sent: _Try, response: Response, mismatch: IntegrityError | None
+        self, sending: Sending, sent: Try, response: Response, mismatch: IntegrityError | None
     ) -> None:
         """Tried again later, or the end of the upload."""
         assert self._endpoint is not None and self._link is not None
@@ -388,7 +353,13 @@ class PartSender:
                 self._job.uri, self._endpoint, number, response, self._link.has_answered
             )  # fmt: skip
             error = verdict.error
-            delay_s = self._retry_delay_s(sending, response, verdict)
+            if verdict.is_expired:
+                self._shared.renew_credentials()
+            if verdict.is_throttling:
+                self._shared.throttle.slow_down(time.monotonic(), self._shared.in_flight + 1)
+            delay_s = retry_delay_s(
+                sending, response, verdict, self._link, self._shared.retry, time.monotonic(), random.random()
+            )
             if delay_s is not None:
                 self._send_again_later(sending, delay_s)
                 return
@@ -398,7 +369,7 @@ class PartSender:
         self._release(sending)
         self._owner.fail(error)
 
-    def _look_up(self, sending: _Sending, sent: _Try, error: ObjectExists) -> None:
+    def _look_up(self, sending: Sending, sent: Try, error: ObjectExists) -> None:
         """--no-clobber met an object, after an answer was lost: is it our own?"""
         part, buffered, uri = sending.part, sending.buffered, self._job.uri
         crc64nvme = buffered.crc64nvme if buffered else sent.body.crc64nvme
@@ -420,45 +391,7 @@ class PartSender:
             lambda: self._shared.store.head(uri), lambda done: self._owner.guard(lambda: looked(done))
         )
 
-    def _retry_delay_s(self, sending: _Sending, response: Response, verdict: Verdict) -> float | None:
-        assert self._link is not None
-        if not verdict.error.is_temporary:
-            return None
-        shared = self._shared
-        if verdict.is_expired:
-            shared.renew_credentials()
-        if verdict.is_throttling:
-            shared.throttle.slow_down(time.monotonic(), shared.in_flight + 1)
-        if response.failure is Failure.CANCELLED:
-            return 0.0 if sending.attempt < shared.retry.max_attempts else None  # we did, because it took too long
-        if verdict.is_throttling and response.failure is None:
-            # It isn't the part's fault: patience for it is counted apart from its attempts.
-            sending.throttled += 1
-            sending.attempt -= 1
-            delay_s = shared.retry.throttled.delay_s(sending.throttled, random.random())
-        elif response.failure is not None and self._link.has_answered:
-            delay_s = self._lost_link_delay_s(sending)
-        elif response.failure is not None:
-            delay_s = shared.retry.first_contact.delay_s(sending.attempt, random.random())
-        else:
-            delay_s = shared.retry.delay_s(sending.attempt, random.random())
-        return None if delay_s is None else max(delay_s, verdict.retry_after_s)
-
-    def _lost_link_delay_s(self, sending: _Sending) -> float | None:
-        """An endpoint that has answered, and now not this request.
-
-        As long as it answers nobody, the link is down, and how often each part has met that says nothing: they wait
-        together, for as long as it may be silent. If it answers others, the attempts count.
-        """
-        assert self._link is not None
-        policy, now_s = self._shared.retry.lost_link, time.monotonic()
-        sending.lost_since_s = sending.lost_since_s or now_s
-        is_silent = self._link.answered_at_s <= sending.lost_since_s
-        if is_silent and now_s - sending.lost_since_s < policy.silence_s:
-            return policy.delay_s(min(sending.attempt, policy.max_attempts - 1), random.random())
-        return policy.delay_s(sending.attempt, random.random())
-
-    def _send_again_later(self, sending: _Sending, delay_s: float) -> None:
+    def _send_again_later(self, sending: Sending, delay_s: float) -> None:
         part = sending.part
         self._count_resent(part)
         if sending.buffered is None:
@@ -481,16 +414,16 @@ class PartSender:
         for sending in list(self._sending.values()):
             self._cancel(sending)
 
-    def _cancel(self, sending: _Sending) -> None:
+    def _cancel(self, sending: Sending) -> None:
         for sent in list(sending.tries):
             if sent.ticket is not None:
                 sent.ticket.cancel()
 
-    def _give_slot_back(self, sending: _Sending) -> None:
+    def _give_slot_back(self, sending: Sending) -> None:
         self._shared.in_flight -= sending.has_slot
         sending.has_slot = False
 
-    def _release(self, sending: _Sending) -> None:
+    def _release(self, sending: Sending) -> None:
         del self._sending[sending.part.number]
         self._give_slot_back(sending)
         self._shared.budget.release(sending.held_bytes)

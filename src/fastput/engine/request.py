@@ -41,7 +41,7 @@ def put_request(
     if attributes.storage_class:
         more.append(("x-amz-storage-class", attributes.storage_class))
     if attributes.tags:
-        more.append(("x-amz-tagging", urlencode(attributes.tags)))
+        more.append(("x-amz-tagging", urlencode(attributes.tags, quote_via=quote)))
     if no_clobber:
         more.append(("if-none-match", "*"))
     return Request(

@@ -42,6 +42,8 @@ from fastput.state.rows import JournalEntry
 from fastput.store import Completed
 from fastput.units import format_size
 
+# What a store says that doesn't take what it took when it was probed.
+_STORE_HAS_CHANGED = {"NotImplemented", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidDigest"}
 # After these nothing of the upload is of use to a later run.
 _FINAL = (SourceChanged, UploadGone, ObjectExists, UsageError)
 
@@ -244,7 +246,10 @@ class Upload:
             if digests_again:
                 self._digest_values = digest_source(source, digests_again, self._shared.stop)
             if completion.upload_id is None:
-                return completion, Completed(completion.parts[0].etag, sender.version_id)
+                # An answer may repeat what it was told: it counts where the store was seen to look.
+                kept = sender.kept_crc64nvme if prepared.protection.is_checked else None
+                checksums = {"crc64nvme": kept} if kept is not None else {}
+                return completion, Completed(completion.parts[0].etag, sender.version_id, checksums)
             if prepared.journal is not None and self._keeper is not None and not self._keeper.is_broken:
                 try:
                     prepared.journal.completing(completion.crc64nvme)
@@ -398,7 +403,7 @@ class Upload:
 
     def _finish(self, outcome: Receipt | FastputError) -> None:
         self._is_finished = True
-        if isinstance(outcome, StoreError) and outcome.status in (400, 501) and self._prepared is not None:
+        if isinstance(outcome, StoreError) and outcome.code in _STORE_HAS_CHANGED and self._prepared is not None:
             self._shared.links.distrust(self._prepared.endpoint, self._prepared.link)
         if self._source is not None:
             self._source.close()

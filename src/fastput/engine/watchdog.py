@@ -47,7 +47,7 @@ class Watchdog:
             self._moved_at_s, self._seen, self._said = now_s, (activity, moved), 0
             return Judgement()
         if idle_s >= self._timeout_s:
-            self._moved_at_s = now_s  # what is left begins anew
+            self._moved_at_s, self._said = now_s, 0  # what is left begins anew
             return Judgement(idle_s, is_stalled=True)
         due = int(idle_s * _SAYINGS / self._timeout_s)
         should_say, self._said = due > self._said, max(due, self._said)

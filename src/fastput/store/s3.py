@@ -33,6 +33,7 @@ from fastput.store.listing import UploadPages, timestamp
 from fastput.store.session import make_client, no_credentials, translate
 
 _T = TypeVar("_T")
+_MAX_INT = 2**63 - 1
 
 _MEMBERS = {
     "crc64nvme": "ChecksumCRC64NVME",
@@ -160,7 +161,7 @@ class S3Store:
                 return None
             raise
         return ObjectInfo(
-            size_bytes=int(answer.get("ContentLength", 0)),
+            size_bytes=_natural(answer, "ContentLength", uri),
             etag=str(answer.get("ETag", "")),
             version_id=answer.get("VersionId"),
             modified_at=timestamp(answer.get("LastModified")),
@@ -175,7 +176,7 @@ class S3Store:
     def part_bytes(self, uri: ObjectUri, number: int, version_id: str | None = None) -> int | None:
         answer = self._ask(uri, "look at its parts", "head_object", PartNumber=number, **_version(version_id))
         # A store that doesn't know the question answers for the whole object.
-        return int(answer.get("ContentLength", 0)) if answer.get("PartsCount") else None
+        return _natural(answer, "ContentLength", uri) if answer.get("PartsCount") else None
 
     def object_parts(self, uri: ObjectUri, version_id: str | None = None) -> Sequence[ListedPart]:
         parts: dict[int, ListedPart] = {}
@@ -186,9 +187,9 @@ class S3Store:
                 PartNumberMarker=marker, **_version(version_id),
             ).get("ObjectParts") or {}  # fmt: skip
             for part in answer.get("Parts", []):
-                number = int(part.get("PartNumber", 0))
-                parts[number] = ListedPart(number, int(part.get("Size", 0)), "", _checksums(part))
-            following = int(answer.get("NextPartNumberMarker") or 0)
+                number = _natural(part, "PartNumber", uri, 1)
+                parts[number] = ListedPart(number, _natural(part, "Size", uri), "", _checksums(part))
+            following = _natural(answer, "NextPartNumberMarker", uri)
             if not answer.get("IsTruncated") or following <= marker:
                 return [parts[number] for number in sorted(parts)]
             marker = following
@@ -226,9 +227,9 @@ class S3Store:
                     raise UploadGone(error.message, bucket=uri.bucket, key=uri.key, status=404) from None
                 raise
             for part in answer.get("Parts", []):
-                number = int(part.get("PartNumber", 0))
-                yield ListedPart(number, int(part.get("Size", 0)), str(part.get("ETag", "")), _checksums(part))
-            following = int(answer.get("NextPartNumberMarker") or 0)
+                number, size_bytes = _natural(part, "PartNumber", uri, 1), _natural(part, "Size", uri)
+                yield ListedPart(number, size_bytes, str(part.get("ETag", "")), _checksums(part))
+            following = _natural(answer, "NextPartNumberMarker", uri)
             # A store that says that there is more and doesn't go on would be asked for ever.
             if not answer.get("IsTruncated") or following <= marker:
                 return
@@ -279,7 +280,7 @@ class _EmptyBody:
 
 
 def _attributes(attributes: ObjectAttributes) -> dict[str, Any]:
-    from urllib.parse import urlencode
+    from urllib.parse import quote, urlencode
 
     arguments: dict[str, Any] = {}
     if attributes.content_type:
@@ -289,7 +290,7 @@ def _attributes(attributes: ObjectAttributes) -> dict[str, Any]:
     if attributes.metadata:
         arguments["Metadata"] = dict(attributes.metadata)
     if attributes.tags:
-        arguments["Tagging"] = urlencode(attributes.tags)
+        arguments["Tagging"] = urlencode(attributes.tags, quote_via=quote)  # Ceph keeps a + as it is
     return arguments
 
 
@@ -299,6 +300,18 @@ def _field(answer: dict[str, Any], name: str, uri: ObjectUri, action: str) -> st
             f"{uri}: could not {action}: the answer has no {name}: is this an S3 store?", bucket=uri.bucket, key=uri.key
         )
     return str(answer[name])
+
+
+def _natural(answer: Mapping[str, Any], name: str, uri: ObjectUri, least: int = 0) -> int:
+    """A number of an answer; 0 where it is missing.
+
+    Raises:
+        StoreError: it can't be one of bytes or of a part.
+    """
+    value = int(answer.get(name) or 0)
+    if not least <= value <= _MAX_INT:
+        raise StoreError(f"{uri}: the store's answer makes no sense: {name} is {value:.6g}", bucket=uri.bucket, key=uri.key)
+    return value
 
 
 def _version(version_id: str | None) -> dict[str, str]:

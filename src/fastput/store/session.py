@@ -87,8 +87,14 @@ def _is_of_the_parser(error: Exception) -> bool:
     """Whether botocore failed at reading an answer: it lets through whatever int() and the like raise there."""
     import traceback
 
-    places = traceback.walk_tb(error.__traceback__)
-    return any(frame.f_globals.get("__name__") == "botocore.parsers" for frame, _ in places)
+    names = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    # Recursion may end in there without having begun there.
+    return names.count("botocore.parsers") > (100 if isinstance(error, RecursionError) else 0)
+
+
+def _text(value: object) -> str:
+    """A field of an error document, which may be a list or a dict where elements are repeated or nested."""
+    return value if isinstance(value, str) else ""
 
 
 def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
@@ -100,14 +106,14 @@ def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
         metadata = error.response.get("ResponseMetadata", {})
         headers = metadata.get("HTTPHeaders", {})
         status = int(metadata.get("HTTPStatusCode", 0))
-        code = said.get("Code", "")
+        code = _text(said.get("Code"))
         answer = StoreAnswer(
             status=status,
             # botocore puts the status where an answer without a body has no code.
             code="" if code.isdigit() else code,
-            message=said.get("Message", ""),
+            message=_text(said.get("Message")),
             request_id=metadata.get("RequestId"),
-            region=said.get("Region") or headers.get("x-amz-bucket-region"),
+            region=_text(said.get("Region")) or headers.get("x-amz-bucket-region"),
         )
         return to_error(answer, uri, action)
     if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
@@ -120,13 +126,16 @@ def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
         url = urlsplit(str(error.kwargs.get("endpoint_url", "")))
         endpoint = f"{url.scheme}://{url.netloc}" if url.netloc else "the endpoint"
         return unreachable(uri, endpoint, _innermost(error), isinstance(error, exceptions.SSLError))
+    if _is_of_the_parser(error):
+        from botocore.parsers import ResponseParserError
+
+        text = f"{uri}: could not {action}: the store's answer can't be read: is this an S3 store?"
+        # Where an error's document is broken botocore takes the status: this one was a success.
+        status = 200 if isinstance(error, ResponseParserError) else None
+        return StoreError(text, bucket=uri.bucket, key=uri.key, status=status)
     if isinstance(error, RecursionError):
         # botocore follows a redirect that isn't S3's (301 without a region) for ever.
         return to_error(StoreAnswer(301), uri, action)
-    if _is_of_the_parser(error):
-        # With its status: it is an answer, and the store took it for a success.
-        text = f"{uri}: could not {action}: the store's answer can't be read: is this an S3 store?"
-        return StoreError(text, bucket=uri.bucket, key=uri.key, status=200)
     if isinstance(error, (exceptions.BotoCoreError, ValueError)):
         return UsageError(f"{uri}: could not {action}: {error}", bucket=uri.bucket, key=uri.key)
     return FastputError(f"{uri}: could not {action}: {type(error).__name__}: {error}", bucket=uri.bucket, key=uri.key)
