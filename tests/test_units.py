@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastput.errors import UsageError
-from fastput.units import format_duration, format_goodput, format_size, parse_size
+from fastput.units import format_duration, format_goodput, format_size, parse_duration, parse_size
 
 BINARY = {"": 1, "B": 1, "K": 2**10, "KiB": 2**10, "Mi": 2**20, "m": 2**20, "MiB": 2**20, "G": 2**30, "TiB": 2**40}
 DECIMAL = {"kB": 10**3, "MB": 10**6, "gb": 10**9, "TB": 10**12}
@@ -76,5 +76,31 @@ def test_for_people() -> None:
     sizes = [format_size(size_bytes) for size_bytes in (0, 1023, 1024, 8 << 20, 3 << 39, 49 << 40)]
     assert sizes == ["0 B", "1023 B", "1.0 KiB", "8.0 MiB", "1.5 TiB", "49.0 TiB"]
     assert format_goodput(1_234_500_000) == "1,234.5 MB/s"
-    durations = [format_duration(duration_s) for duration_s in (0, 3.21, 59.9, 60, 245, 7380)]
-    assert durations == ["0.0 s", "3.2 s", "59.9 s", "1m00s", "4m05s", "2h03m"]
+    durations = [format_duration(duration_s) for duration_s in (0, 3.21, 59.9, 60, 245, 7380, 86_400, 619_000)]
+    assert durations == ["0.0 s", "3.2 s", "59.9 s", "1m00s", "4m05s", "2h03m", "1d00h", "7d03h"]
+
+
+@pytest.mark.parametrize(
+    ("text", "duration_s"),
+    [("0s", 0), ("45s", 45), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), ("2w", 1_209_600), ("1.5h", 5400),
+     (" 7 D ", 604_800), ("0.25s", 0.25)],
+)  # fmt: skip
+def test_durations(text: str, duration_s: float) -> None:
+    assert parse_duration(text) == duration_s
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "7", "d", "-7d", "+7d", "7 days", "7dd", "1d12h", "1e3s", "nan", "inf s", "\u0667d", ".5h", "5.h", "9" * 99 + "s"],
+)
+def test_what_is_no_duration(text: str) -> None:
+    with pytest.raises(UsageError, match="7d"):
+        parse_duration(text)
+
+
+@given(st.text() | st.from_regex(r"[0-9.]+ ?[smhdw]"))
+def test_any_text_is_a_duration_or_refused(text: str) -> None:
+    try:
+        assert 0 <= parse_duration(text) < 1e18
+    except UsageError:
+        pass

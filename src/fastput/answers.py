@@ -20,7 +20,6 @@ from fastput.errors import (
 )
 from fastput.model import ObjectUri
 
-
 # S3's own documents have less than 1 KiB; what is longer is no <Error>, and not worth a tree in memory.
 _MAX_DOCUMENT_BYTES = 256 << 10
 _MAX_TEXT_CHARS = 500

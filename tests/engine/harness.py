@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from fastput.engine.engine import Engine
 from fastput.engine.job import Job
@@ -185,12 +186,13 @@ def rig(
     holds: bool = False,
     store: CheckingStore | None = None,
     state: Path | None = None,
+    wrap: Callable[[Transport], Transport] = lambda inner: inner,
     **options: Any,
 ) -> Iterator[Rig]:
-    """Ends with a check that no descriptor was left open."""
+    """Ends with a check that no descriptor was left open. wrap: what stands between the watching and the faults."""
     store = store or CheckingStore()
     before = open_descriptors()
-    watching = WatchingTransport(FaultyTransport(MemoryTransport(store.receive), faults))
+    watching = WatchingTransport(wrap(FaultyTransport(MemoryTransport(store.receive), faults)))
     holding = HoldingTransport(watching)
     settings = Settings(window=window, part_bytes=part_bytes)
     directory = None if state is None else lambda: state
@@ -214,6 +216,19 @@ def open_descriptors() -> set[str]:
         with contextlib.suppress(OSError):
             found.add(f"{name} {os.readlink(f'/proc/self/fd/{name}')}")
     return {entry for entry in found if not any(word in entry for word in ("socket:", "anon_inode:", "/proc/"))}
+
+
+def begun_by_others(store: MemoryStore, parts: Mapping[int, bytes], uri: ObjectUri = URI) -> str:
+    """A multipart upload on the store with these parts, of which no journal knows."""
+    upload_id = store.create(uri, ObjectAttributes(), Checksum.CRC64NVME)
+    store.uploads[upload_id].parts.update(parts)
+    return upload_id
+
+
+def part_of(request: Request) -> int | None:
+    """The part number of a request; None: a PutObject."""
+    numbers = parse_qs(urlsplit(request.path).query).get("partNumber")
+    return int(numbers[0]) if numbers else None
 
 
 def stream(data: bytes) -> Callable[[], Source]:

@@ -48,12 +48,14 @@ class Claim:
 
     Attributes:
         parts: None: value is the digest of all bytes; a number: it is the digest of the digests of so many parts.
+        is_certain: the store says so; otherwise only agreement proves something.
     """
 
     algorithm: str
     value: bytes
     parts: int | None
     is_etag: bool = False
+    is_certain: bool = True
 
     @property
     def proof(self) -> str:
@@ -86,11 +88,17 @@ def claims(info: ObjectInfo, uri: ObjectUri) -> list[Claim]:
 def _kept_claim(name: str, info: ObjectInfo) -> Claim | None:
     text = info.checksums.get(name, "")
     match = _OF_PARTS.fullmatch(text)
-    # Some stores name no type: then "-N" behind the value does. Without it a composite one can't be computed again.
-    if info.is_composite if match is None else name == "crc64nvme":
-        return None
     value = decode_digest(name, match["value"] if match else text)
-    return Claim(name, value, int(match["parts"]) if match else None) if value is not None else None
+    if value is None or (name == "crc64nvme" and match):
+        return None
+    if match is not None:
+        return Claim(name, value, int(match["parts"]))
+    of_parts = _OF_PARTS.fullmatch(info.etag.strip('"'))
+    if name == "crc64nvme" or info.is_full_object or not (info.is_composite or of_parts):
+        return Claim(name, value, None)
+    # Of several parts, and neither "-N" behind the value nor a type says of what: of the parts, as it was before
+    # there were types.
+    return Claim(name, value, int(of_parts["parts"]), is_certain=info.is_composite) if of_parts else None
 
 
 def decode_digest(name: str, text: str) -> bytes | None:

@@ -53,17 +53,22 @@ class Finisher:
         if completed.checksums.get("crc64nvme") == _crc64nvme(completion):
             return completed
         # The answer doesn't say what the store keeps: look. Ceph's doesn't even say the ETag.
-        info = persist(lambda: self.store.head(self.uri), self.policy, self.stop, has_answered=True)
+        try:
+            info = persist(lambda: self.store.head(self.uri), self.policy, self.stop, has_answered=True)
+        except FastputError:
+            return completed  # it was said to be made; who may only write can't look
         if info is None or completed.etag.strip('"') not in ("", info.etag.strip('"')):
             return completed  # replaced by somebody else meanwhile
-        if info.size_bytes != completion.size_bytes:
+        kept = info.checksums if info.is_full_object else {}
+        crc64nvme = _crc64nvme(completion)
+        if info.size_bytes != completion.size_bytes or kept.get("crc64nvme", crc64nvme) != crc64nvme:
             raise IntegrityError(
-                f"{self.uri}: the store made an object of {info.size_bytes:,} bytes out of "
-                f"{completion.size_bytes:,}: send it again",
+                f"{self.uri}: the store made an object of {info.size_bytes:,} bytes and CRC64NVME "
+                f"{kept.get('crc64nvme', 'unknown')} out of {completion.size_bytes:,} and {crc64nvme}: send it again",
                 bucket=self.uri.bucket,
                 key=self.uri.key,
             )
-        return Completed(info.etag, completed.version_id, info.checksums if info.is_full_object else {})
+        return Completed(info.etag, completed.version_id, kept)
 
     def look_up(self, completion: Completion) -> Completed | None:
         """The object that Complete made, if it is there and is what was sent."""

@@ -21,7 +21,7 @@ from fastput.engine.control import persist
 from fastput.engine.request import part_request
 from fastput.engine.resume import is_md5
 from fastput.engine.retry import RetryPolicy
-from fastput.errors import CredentialsError, FastputError, NoSuchBucket, StoreError
+from fastput.errors import CredentialsError, FastputError, NoSuchBucket, StoreError, UploadGone
 from fastput.limits import AMAZON_S3
 from fastput.model import Checksum, Endpoint, ObjectAttributes, ObjectUri, encode_crc
 from fastput.native.crc import crc32c, crc64nvme
@@ -75,8 +75,12 @@ class Probe:
 
         def plain() -> list[Protection]:
             nonlocal max_parts
-            if not self._is_taken(_Question(Checksum.NONE, None, is_right=True), AMAZON_S3.max_parts):
+            question = _Question(Checksum.NONE, None, is_right=True)
+            if not self._is_taken(question, AMAZON_S3.max_parts):
                 max_parts = _FEWER_PARTS
+                if not taken:  # does it refuse the questions, or us?
+                    self._number = number = self._number + 1
+                    persist(lambda: self._send(question, number), self._policy, self._stop, has_answered=True)
             return self._way(Checksum.MD5, Carriage.HEADER)
 
         taken += self._in_upload(Checksum.NONE, plain) or []
@@ -124,8 +128,8 @@ class Probe:
         try:
             response = persist(lambda: self._send(question, number), self._policy, self._stop)
         except StoreError as error:
-            if not _is_refusal(error.status):
-                raise  # it is ill, and says nothing of what it takes
+            if not _is_refusal(error.status) or isinstance(error, UploadGone):
+                raise  # it is ill, or somebody ended the upload: that says nothing of what it takes
             return False
         return not question.is_framed or self._is_unframed(question, response, number)
 

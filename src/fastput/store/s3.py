@@ -310,7 +310,7 @@ def _natural(answer: Mapping[str, Any], name: str, uri: ObjectUri, least: int = 
     """
     value = int(answer.get(name) or 0)
     if not least <= value <= _MAX_INT:
-        raise StoreError(f"{uri}: the store's answer makes no sense: {name} is {value:.6g}", bucket=uri.bucket, key=uri.key)
+        raise StoreError(f"{uri}: the store's {name} can't be one", bucket=uri.bucket, key=uri.key)
     return value
 
 

@@ -131,8 +131,8 @@ def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
 
         text = f"{uri}: could not {action}: the store's answer can't be read: is this an S3 store?"
         # Where an error's document is broken botocore takes the status: this one was a success.
-        status = 200 if isinstance(error, ResponseParserError) else None
-        return StoreError(text, bucket=uri.bucket, key=uri.key, status=status)
+        is_broken = isinstance(error, ResponseParserError)
+        return StoreError(text, bucket=uri.bucket, key=uri.key, status=200 if is_broken else None)
     if isinstance(error, RecursionError):
         # botocore follows a redirect that isn't S3's (301 without a region) for ever.
         return to_error(StoreAnswer(301), uri, action)

@@ -1,0 +1,488 @@
+"""What the probe concludes of stores of all kinds, and that it leaves nothing behind."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import itertools
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fastput.answers import StoreAnswer, to_error
+from fastput.engine import probe as probe_module
+from fastput.engine.links import Links
+from fastput.engine.probe import Probe
+from fastput.errors import CredentialsError, EndpointError, FastputError, NoSuchBucket, StoreError, UploadGone
+from fastput.model import Checksum, Endpoint, ListedPart, ObjectAttributes, ObjectUri
+from fastput.profile import AMAZON, UNPROTECTED, Carriage, Protection, StoreProfile
+from fastput.store.memory import MemoryStore
+from fastput.transport import Failure, Request, Response, Ticket, Transport
+from fastput.transport.faulty import Fault, FaultyTransport
+from fastput.transport.memory import MemoryTransport
+from tests.engine.harness import AT_ONCE, URI, part_of
+from tests.support.content import crc32c_base64, crc64nvme_base64, decode_aws_chunked
+
+ENDPOINT = Endpoint("http", "memory", 80, "/bucket", "us-east-1")
+CRCS: dict[Checksum, Callable[[bytes], str]] = {Checksum.CRC64NVME: crc64nvme_base64, Checksum.CRC32C: crc32c_base64}
+EVERY = frozenset({Checksum.CRC64NVME, Checksum.CRC32C, Checksum.MD5})
+# With one answer each; every attempt of a question counts as one more.
+MOST_REQUESTS = 20
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def refusal(status: int, code: str) -> Answer:
+    return status, {}, f"<Error><Code>{code}</Code></Error>".encode()
+
+
+class Kind(MemoryStore):
+    """A store of one's choosing.
+
+    Args:
+        checks: the checksums that it looks at.
+        trailers: what it does with an aws-chunked body; "encoded": takes it off where Content-Encoding names it, and
+            keeps it as data elsewhere.
+        creates: the checksums that Create takes.
+        is_opaque: its ETags are no MD5s.
+        lists: ListParts works.
+        replaces: a part that is there may be sent again with other bytes.
+    """
+
+    def __init__(
+        self,
+        checks: Iterable[Checksum] = EVERY,
+        trailers: str = "decoded",
+        creates: Iterable[Checksum] = tuple(Checksum),
+        max_parts: int = 10_000,
+        is_opaque: bool = False,
+        lists: bool = True,
+        replaces: bool = True,
+        aborts: bool = True,
+    ) -> None:
+        super().__init__()
+        self.checks, self.trailers, self.creates, self.max_parts = set(checks), trailers, set(creates), max_parts
+        self.is_opaque, self.lists, self.replaces, self.aborts = is_opaque, lists, replaces, aborts
+        self.is_forgetful = False  # a wrong Content-MD5 costs the upload
+        self.created = 0
+        self.received = 0
+        self.ill: Iterator[Answer | None] = itertools.repeat(None)  # what it answers instead
+
+    def create(self, uri: ObjectUri, attributes: ObjectAttributes, checksum: Checksum) -> str:
+        self.created += 1
+        if checksum not in self.creates:
+            raise to_error(StoreAnswer(400, "InvalidRequest"), uri, "create a multipart upload")
+        return super().create(uri, attributes, checksum)
+
+    def abort(self, uri: ObjectUri, upload_id: str) -> None:
+        if not self.aborts:
+            raise to_error(StoreAnswer(403, "AccessDenied"), uri, "abort the multipart upload")
+        super().abort(uri, upload_id)
+
+    def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:
+        if not self.lists:
+            raise to_error(StoreAnswer(403, "AccessDenied"), uri, "list")
+        return super().list_parts(uri, upload_id)
+
+    def receive(self, path: str, headers: dict[str, str], body: bytes) -> Answer:
+        self.received += 1
+        if (refused := next(self.ill)) is not None:
+            return refused
+        assert "uploadId=" in path, "only parts are asked about: a PutObject would make an object"
+        upload_id = path.partition("uploadId=")[2]
+        number = int(path.partition("partNumber=")[2].partition("&")[0])
+        if upload_id not in self.uploads:
+            return refusal(404, "NoSuchUpload")
+        if number > self.max_parts:
+            return refusal(400, "InvalidArgument")
+        data, values = body, {name: value for name, value in headers.items() if name.startswith("x-amz-checksum-")}
+        if "x-amz-trailer" in headers:
+            is_named = "content-encoding" in headers
+            if self.trailers == "refused":
+                return refusal(400, "InvalidRequest")
+            if self.trailers == "decoded" or (self.trailers == "encoded" and is_named):
+                framed = decode_aws_chunked(body)
+                data, values = framed.data, dict(framed.trailers)
+        for checksum, right in CRCS.items():
+            name = f"x-amz-checksum-{checksum.value}"
+            if checksum in self.checks and values.get(name, right(data)) != right(data):
+                return refusal(400, "BadDigest")
+        md5 = base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
+        if Checksum.MD5 in self.checks and headers.get("content-md5", md5) != md5:
+            if self.is_forgetful:
+                self.uploads.clear()
+            return refusal(400, "BadDigest")
+        if not self.replaces and self.uploads[upload_id].parts.get(number, data) != data:
+            return refusal(400, "InvalidRequest")
+        status, answer_headers, answer = super().receive(path, {}, data)
+        if self.is_opaque:
+            answer_headers = {"etag": f'"opaque-{self.received}"'}
+        return status, answer_headers, answer
+
+
+def run(store: Kind, transport: Transport | None = None, stop: threading.Event | None = None) -> StoreProfile:
+    """Asks, and checks that nothing is left."""
+    used = transport or MemoryTransport(store.receive)
+    found = Probe(store, ENDPOINT, used, URI, AT_ONCE, stop or threading.Event())
+    try:
+        return found.run()
+    finally:
+        used.close()
+        assert store.objects == {}, "no object ever exists"
+        assert found.left == sorted(store.uploads), "no upload is left, or it is named"
+        assert store.aborts is bool(not found.left)
+
+
+def way(checksum: Checksum, carriage: Carriage, is_checked: bool = True) -> Protection:
+    return Protection(checksum, carriage, is_checked)
+
+
+NVME, C32, MD5 = Checksum.CRC64NVME, Checksum.CRC32C, Checksum.MD5
+BARE, TRAILER, HEADER = Carriage.BARE_TRAILER, Carriage.TRAILER, Carriage.HEADER
+
+STORES: dict[str, tuple[Callable[[], Kind], list[Protection]]] = {
+    "checks everything": (Kind, [way(NVME, BARE), way(MD5, HEADER)]),
+    "looks at nothing": (
+        lambda: Kind(checks=()),
+        [way(NVME, BARE, False), way(NVME, TRAILER, False), way(NVME, HEADER, False),
+         way(C32, BARE, False), way(C32, TRAILER, False), way(C32, HEADER, False), way(MD5, HEADER, False)],
+    ),
+    "refuses trailers": (lambda: Kind(trailers="refused"), [way(NVME, HEADER), way(MD5, HEADER)]),
+    "refuses trailers, looks at MD5 only": (
+        lambda: Kind(trailers="refused", checks={MD5}),
+        [way(MD5, HEADER), way(NVME, HEADER, False), way(C32, HEADER, False)],
+    ),
+    "looks at CRC32C only": (
+        lambda: Kind(checks={C32}),
+        [way(C32, BARE), way(NVME, BARE, False), way(NVME, TRAILER, False), way(NVME, HEADER, False),
+         way(MD5, HEADER, False)],
+    ),
+    "wants the encoding named": (lambda: Kind(trailers="encoded"), [way(NVME, TRAILER), way(MD5, HEADER)]),
+    "keeps the framing as data": (lambda: Kind(trailers="kept"), [way(NVME, HEADER), way(MD5, HEADER)]),
+    "keeps the framing as data, and the ETag is the only sign": (
+        lambda: Kind(trailers="kept", lists=False), [way(NVME, HEADER), way(MD5, HEADER)],
+    ),
+    "keeps the framing as data, and the size is the only sign": (
+        lambda: Kind(trailers="kept", is_opaque=True), [way(NVME, HEADER), way(MD5, HEADER)],
+    ),
+    "keeps the framing as data where it isn't named, with opaque ETags": (
+        lambda: Kind(trailers="encoded", is_opaque=True), [way(NVME, TRAILER), way(MD5, HEADER)],
+    ),
+    "takes no other bytes for a part that it has": (
+        lambda: Kind(checks=(), replaces=False),
+        [way(NVME, BARE, False), way(NVME, TRAILER, False), way(NVME, HEADER, False),
+         way(C32, BARE, False), way(C32, TRAILER, False), way(C32, HEADER, False), way(MD5, HEADER, False)],
+    ),
+    "refuses CRC64NVME at Create": (lambda: Kind(creates={C32, Checksum.NONE}), [way(C32, BARE), way(MD5, HEADER)]),
+    "refuses both CRCs at Create": (lambda: Kind(creates={Checksum.NONE}), [way(MD5, HEADER)]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_stores(kind: str) -> None:
+    make, expected = STORES[kind]
+    store = make()
+    profile = run(store)
+    assert list(profile.protections) == expected
+    assert profile.max_parts == 10_000
+    assert store.created <= 3
+    assert store.received <= MOST_REQUESTS
+    assert StoreProfile.from_dict(profile.to_dict()) == profile
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_a_store_of_1000_parts(kind: str) -> None:
+    make, expected = STORES[kind]
+    store = make()
+    store.max_parts = 1_000
+    profile = run(store)
+    assert (list(profile.protections), profile.max_parts) == (expected, 1_000)
+
+
+@pytest.mark.parametrize("kind", STORES)
+@pytest.mark.parametrize("ill", [(503, "SlowDown"), (503, ""), (500, "InternalError"), (429, ""), (408, "")])
+def test_a_store_that_is_ill_now_and_then_is_asked_again(kind: str, ill: tuple[int, str]) -> None:
+    """What it takes isn't judged by that."""
+    make, expected = STORES[kind]
+    store = make()
+    answer = refusal(*ill) if ill[1] else (ill[0], {}, b"")
+    store.ill = itertools.cycle([answer, answer, None])
+    assert list(run(store).protections) == expected
+    assert store.received <= 3 * MOST_REQUESTS
+
+
+@pytest.mark.parametrize("kind", STORES)
+def test_lost_connections_are_asked_again(kind: str) -> None:
+    make, expected = STORES[kind]
+    store = make()
+
+    class Losing(FaultyTransport):
+        count = 0
+
+        def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
+            self.count += 1
+            self._left = [self.count % 2]
+            return super().send(request, on_done)
+
+    transport = Losing(MemoryTransport(store.receive), [Fault("lose")])
+    assert list(run(store, transport).protections) == expected
+
+
+def test_a_right_checksum_that_is_hurt_on_its_way_is_sent_again() -> None:
+    for place in range(1, 5):
+        store = Kind()
+        transport = FaultyTransport(MemoryTransport(store.receive), [Fault("corrupt", place)])
+        assert run(store, transport).strongest == way(NVME, BARE)
+
+
+@pytest.mark.parametrize("answer", [refusal(503, "SlowDown"), refusal(500, "InternalError"), (502, {}, b"<html>")])
+def test_a_store_that_stays_ill_is_an_error_and_no_profile(answer: Answer) -> None:
+    store = Kind()
+    store.ill = itertools.repeat(answer)
+    with pytest.raises(StoreError):
+        run(store)
+    assert store.received <= 4 * AT_ONCE.max_attempts
+    assert store.created == 1
+
+
+@pytest.mark.parametrize("answer", [refusal(403, "AccessDenied"), refusal(403, ""), refusal(405, "MethodNotAllowed")])
+def test_a_store_that_refuses_us_says_nothing_of_what_it_takes(answer: Answer) -> None:
+    """Was a bug: "no checksum at all, 1,000 parts" was concluded and remembered for a week."""
+    store = Kind()
+    store.ill = itertools.repeat(answer)
+    with pytest.raises(StoreError):
+        run(store)
+
+
+@pytest.mark.parametrize("asked_before", [0, 1])
+def test_an_upload_that_was_aborted_by_somebody_meanwhile(asked_before: int) -> None:
+    """Was a bug: 404 to a wrong checksum counted as a refusal of it, and the store as one that checks."""
+    store = Kind(checks=())
+    store.ill = itertools.chain([None] * asked_before, itertools.repeat(refusal(404, "NoSuchUpload")))
+    with pytest.raises(UploadGone):
+        run(store)
+
+
+def test_wrong_credentials() -> None:
+    store = Kind()
+    store.ill = itertools.repeat(refusal(403, "InvalidAccessKeyId"))
+    with pytest.raises(CredentialsError):
+        run(store)
+    assert store.received == 1
+
+
+def test_no_credentials() -> None:
+    store = Kind()
+
+    class Refusing:
+        def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
+            on_done(Response(failure=Failure.CREDENTIALS, reason="none"))
+            return self  # type: ignore[return-value]
+
+        def moved_bytes(self) -> int:
+            return 0
+
+        def close(self) -> None:
+            pass
+
+    with pytest.raises(CredentialsError, match="none"):
+        run(store, Refusing())
+
+
+def test_no_bucket() -> None:
+    class NoBucket(Kind):
+        def create(self, uri: ObjectUri, attributes: ObjectAttributes, checksum: Checksum) -> str:
+            self.created += 1
+            raise to_error(StoreAnswer(404, "NoSuchBucket"), uri, "create a multipart upload")
+
+    store = NoBucket()
+    with pytest.raises(NoSuchBucket):
+        run(store)
+    assert (store.created, store.received) == (1, 0)
+
+
+def test_no_right_to_create() -> None:
+    class Denied(Kind):
+        def create(self, uri: ObjectUri, attributes: ObjectAttributes, checksum: Checksum) -> str:
+            raise to_error(StoreAnswer(403, "AccessDenied"), uri, "create a multipart upload")
+
+    with pytest.raises(StoreError, match="access denied"):
+        run(Denied())
+
+
+def test_a_create_that_fails_at_first() -> None:
+    class Slow(Kind):
+        def create(self, uri: ObjectUri, attributes: ObjectAttributes, checksum: Checksum) -> str:
+            upload_id = super().create(uri, attributes, checksum)
+            if self.created % 3:
+                super().abort(uri, upload_id)
+                raise to_error(StoreAnswer(503, "SlowDown"), uri, "create a multipart upload")
+            return upload_id
+
+    assert run(Slow()).strongest == way(NVME, BARE)
+
+
+def test_an_abort_that_is_refused_names_what_is_left() -> None:
+    """run() compares the names with what is on the store."""
+    store = Kind(aborts=False)
+    assert run(store).strongest == way(NVME, BARE)
+    assert len(store.uploads) == 2
+
+
+def test_an_abort_that_fails_at_first() -> None:
+    class Slow(Kind):
+        count = 0
+
+        def abort(self, uri: ObjectUri, upload_id: str) -> None:
+            self.count += 1
+            if self.count % 3:
+                raise to_error(StoreAnswer(503, "SlowDown"), uri, "abort")
+            super().abort(uri, upload_id)
+
+    assert run(Slow()).strongest == way(NVME, BARE)
+
+
+def test_a_store_that_forgets_the_upload_at_a_wrong_md5() -> None:
+    """rclone does. It is the last question, or what follows would get no answer."""
+    store = Kind(trailers="refused", checks={MD5})
+    store.is_forgetful = True
+    assert run(store).strongest == way(MD5, HEADER)
+
+
+def test_a_question_that_is_never_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_module, "_ANSWER_WITHIN_S", 0.05)
+    store = Kind()
+    transport = FaultyTransport(MemoryTransport(store.receive), [Fault("hang", times=1000)])
+    with pytest.raises(EndpointError, match="takes too long"):
+        run(store, transport)
+
+
+def test_a_question_that_is_answered_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe_module, "_ANSWER_WITHIN_S", 0.05)
+    store = Kind()
+
+    seen: set[int | None] = set()
+
+    class Hanging(FaultyTransport):
+        def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
+            # The first request of the first two parts.
+            number = part_of(request)
+            self._left = [int(number in (1, 2) and number not in seen)]
+            seen.add(number)
+            return super().send(request, on_done)
+
+    transport = Hanging(MemoryTransport(store.receive), [Fault("hang")])
+    monkeypatch.setattr(probe_module, "_ANSWER_WITHIN_S", 0.5)
+    assert run(store, transport).strongest == way(NVME, BARE)
+
+
+def test_an_end_in_the_middle_leaves_nothing() -> None:
+    stop = threading.Event()
+    store = Kind()
+
+    def ill() -> Iterator[Answer | None]:
+        yield None
+        stop.set()
+        yield from itertools.repeat(refusal(503, "SlowDown"))
+
+    store.ill = ill()
+    with pytest.raises(FastputError):
+        run(store, stop=stop)
+    assert store.received == 2
+
+
+# ---- who asks, and who remembers
+
+
+def links(store: Kind, directory: Path | None = None, probes_again: bool = False) -> Links:
+    return Links(
+        store, lambda *_: MemoryTransport(store.receive), AT_ONCE, threading.Event(),
+        None if directory is None else lambda: directory, probes_again=probes_again,
+    )  # fmt: skip
+
+
+def profile_of(
+    found: Links, checksum: Checksum | None = None, say: Callable[[str], None] = lambda text: None
+) -> StoreProfile:
+    endpoint, link = found.to(URI)
+    return found.profile(URI, endpoint, link, checksum, say)
+
+
+def test_it_is_asked_once_and_remembered_for_the_next_run(tmp_path: Path) -> None:
+    store = Kind(trailers="refused")
+    first = links(store, tmp_path)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: profile_of(first), range(16)))
+    first.close()
+    assert len({id(profile) for profile in found}) == 1
+    received = store.received
+    assert received <= MOST_REQUESTS
+    again = links(store, tmp_path)
+    assert profile_of(again) == found[0]
+    assert store.received == received
+    again.close()
+
+
+def test_what_is_remembered_is_not_believed_if_it_is_asked_for(tmp_path: Path) -> None:
+    before = links(Kind(trailers="refused"), tmp_path)
+    profile_of(before)
+    before.close()
+    store = Kind()
+    found = links(store, tmp_path, probes_again=True)
+    assert profile_of(found).strongest == way(NVME, BARE)
+    found.close()
+    later = links(store, tmp_path)
+    assert profile_of(later).strongest == way(NVME, BARE)
+    later.close()
+
+
+def test_what_is_distrusted_is_asked_anew(tmp_path: Path) -> None:
+    store = Kind(trailers="refused")
+    for found in (links(store, tmp_path), links(store, tmp_path)):
+        profile_of(found)
+        found.distrust(*found.to(URI))
+        found.close()
+    store.trailers = "decoded"
+    later = links(store, tmp_path)
+    assert profile_of(later).strongest == way(NVME, BARE)
+    later.close()
+
+
+def test_a_checksum_by_name_asks_nothing() -> None:
+    store = Kind()
+    found = links(store)
+    assert profile_of(found, Checksum.MD5) == AMAZON
+    assert (store.created, store.received) == (0, 0)
+    assert profile_of(found) != AMAZON, "others may ask for no checksum by name"
+    found.close()
+
+
+def test_what_is_left_is_said() -> None:
+    store = Kind(aborts=False)
+    said: list[str] = []
+    found = links(store)
+    profile_of(found, say=said.append)
+    found.close()
+    assert len(said) == 2
+    assert all(any(upload_id in text for text in said) for upload_id in store.uploads)
+
+
+def test_a_failed_probe_is_not_remembered(tmp_path: Path) -> None:
+    store = Kind()
+    store.ill = itertools.chain(itertools.repeat(refusal(503, "SlowDown"), 16), itertools.repeat(None))
+    found = links(store, tmp_path)
+    with pytest.raises(StoreError):
+        profile_of(found)
+    assert profile_of(found).strongest == way(NVME, BARE)
+    found.close()
+
+
+def test_without_anything_that_is_taken_nothing_protects() -> None:
+    nothing = StoreProfile(())
+    assert nothing.strongest == nothing.protection(None) == UNPROTECTED
+    assert nothing.protection(Checksum.CRC32C) == way(C32, TRAILER, False)
+    assert replace(AMAZON, protections=(way(MD5, HEADER),)).protection(None) == way(MD5, HEADER)
