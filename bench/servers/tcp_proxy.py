@@ -82,7 +82,14 @@ class TcpProxy:
         flows: cleared, everything stands still in both directions; set again, it goes on where it was.
     """
 
-    def __init__(self, target_port: int, delay_s: float = 0.0, buffer_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        target_port: int,
+        delay_s: float = 0.0,
+        buffer_bytes: int | None = None,
+        host: str = HOST,
+        port: int = 0,
+    ) -> None:
         self.flows = threading.Event()
         self.flows.set()
         self._target = (HOST, target_port)
@@ -99,12 +106,12 @@ class TcpProxy:
         self._is_closed = threading.Event()
         self._listener: socket.socket | None = None
         self._accepting: threading.Thread | None = None
-        self.port = 0
+        self.host, self.port = host, port
         self.accept()
 
     @property
     def endpoint_url(self) -> str:
-        return f"http://{HOST}:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def up_bytes(self) -> int:
@@ -155,7 +162,7 @@ class TcpProxy:
     def accept(self) -> None:
         """New connections are taken, on the same port as before."""
         if self._listener is None:
-            self._listener = socket.create_server((HOST, self.port), backlog=BACKLOG)
+            self._listener = socket.create_server((self.host, self.port), backlog=BACKLOG)
             if self._buffer_bytes is not None:
                 self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)
             self.port = self._listener.getsockname()[1]

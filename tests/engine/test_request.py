@@ -116,7 +116,7 @@ def test_headers_of_a_put() -> None:
         "x-amz-meta-run": "7",
         "content-type": "image/fits",
         "x-amz-storage-class": "STANDARD_IA",
-        "x-amz-tagging": "a+b=c%26d&%C3%A9=",
+        "x-amz-tagging": "a%20b=c%26d&%C3%A9=",
         "if-none-match": "*",
     }
     assert put_request(PATH_STYLE, ObjectUri("bucket", "key"), ObjectAttributes(), False, (), BODY).headers == ()

@@ -95,7 +95,8 @@ class Database:
         execute("PRAGMA cell_size_check=ON")
         # Before the log is looked at: then its index is in our memory, and there is no -shm file.
         execute("PRAGMA locking_mode=EXCLUSIVE")
-        execute("PRAGMA synchronous=NORMAL")
+        # A new one is worth no wait for the disk: a loss of power takes what stands in the log alone anyway.
+        execute("PRAGMA synchronous=OFF" if is_new else "PRAGMA synchronous=NORMAL")
         application_id = execute("PRAGMA application_id").fetchone()[0]
         version = execute("PRAGMA user_version").fetchone()[0]
         schema = [sql for (sql,) in execute("SELECT sql FROM sqlite_master ORDER BY name")]
@@ -113,6 +114,7 @@ class Database:
             pragmas = (f"PRAGMA application_id={APPLICATION_ID}", f"PRAGMA user_version={FORMAT_VERSION}")
             for statement in ("BEGIN IMMEDIATE", *SCHEMA, *pragmas, "COMMIT"):
                 execute(statement)
+            execute("PRAGMA synchronous=NORMAL")
         elif (found := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise Damaged(f"SQLite finds in it: {found}")
 

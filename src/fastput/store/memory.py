@@ -149,8 +149,12 @@ class MemoryStore:
 
     def receive(self, path: str, headers: dict[str, str], body: bytes) -> tuple[int, dict[str, str], bytes]:
         """A PutObject or an UploadPart: (status, headers, body) of the answer."""
-        parts = urlsplit(path)
-        query = parse_qs(parts.query)
+        try:
+            parts = urlsplit(path)
+            query = parse_qs(parts.query)
+            number = int(query["partNumber"][0]) if "uploadId" in query else 0
+        except (ValueError, KeyError):
+            return 400, {}, b"<Error><Code>InvalidRequest</Code></Error>"
         bucket, _, key = unquote(parts.path.lstrip("/")).partition("/")
         uri = ObjectUri(bucket, key)
         content = _decode(body) if "x-amz-trailer" in headers else body
@@ -161,7 +165,7 @@ class MemoryStore:
                 upload = self.uploads.get(query["uploadId"][0])
                 if upload is None:
                     return 404, {}, b"<Error><Code>NoSuchUpload</Code></Error>"
-                upload.parts[int(query["partNumber"][0])] = content
+                upload.parts[number] = content
             elif headers.get("if-none-match") == "*" and str(uri) in self.objects:
                 return 412, {}, b"<Error><Code>PreconditionFailed</Code></Error>"
             else:
@@ -175,8 +179,8 @@ def _etag(content: bytes) -> str:
 
 
 def _md5_agrees(headers: dict[str, str], content: bytes) -> bool:
-    wanted = headers.get("content-md5")
-    return wanted is None or base64.b64decode(wanted) == hashlib.md5(content, usedforsecurity=False).digest()
+    md5 = base64.b64encode(hashlib.md5(content, usedforsecurity=False).digest()).decode()
+    return headers.get("content-md5", md5) == md5
 
 
 def _decode(body: bytes) -> bytes | None:
@@ -185,12 +189,15 @@ def _decode(body: bytes) -> bytes | None:
     try:
         while True:
             length, _, rest = rest.partition(b"\r\n")
-            size_bytes = int(length, 16)
+            # int() takes signs, spaces and underscores too.
+            size_bytes = int(length, 16) if length.isalnum() else -1
             if size_bytes == 0:
                 break
+            if size_bytes < 0 or rest[size_bytes : size_bytes + 2] != b"\r\n":
+                return None
             pieces.append(rest[:size_bytes])
-            rest = rest[size_bytes:].removeprefix(b"\r\n")
-        name, _, value = rest.decode().strip().partition(":")
+            rest = rest[size_bytes + 2 :]
+        name, _, value = rest.decode().removesuffix("\r\n\r\n").partition(":")
         checksum = Checksum(name.removeprefix("x-amz-checksum-"))
     except ValueError:
         return None
