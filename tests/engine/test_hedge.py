@@ -111,10 +111,17 @@ class Gate:
     def let_go(
         self, part: int | None, count: int, change: Callable[[Response], Response] = lambda answer: answer
     ) -> None:
-        """Carries a request out that is held."""
+        """Carries a request out that is held, and waits for its end."""
+        ended = threading.Event()
         with self._changed:
             request, on_done = self._waiting.pop((part, count))
-        self._inner.send(request, lambda response: on_done(change(response)))
+
+        def done(response: Response) -> None:
+            on_done(change(response))
+            ended.set()
+
+        self._inner.send(request, done)
+        assert ended.wait(SECONDS)
 
     def moved_bytes(self) -> int:
         return 0
@@ -213,15 +220,16 @@ def test_a_window_of_one(given: Given, part: int) -> None:
 
 @pytest.mark.parametrize("window", [2, 4])
 def test_the_window_holds_the_second_requests_too(given: Given, window: int) -> None:
-    with rig([Fault("hang", part) for part in (5, 6, 7, LAST)], window=window) as engine:
+    """All but one of it hang."""
+    with rig([Fault("hang", part) for part in range(5, 4 + window)], window=window) as engine:
         check(engine, given)
         assert engine.watching.most_requests <= window
 
 
 def test_memory_holds_the_second_requests_too(tmp_path: Path) -> None:
-    """Was a bug: where the memory had no room for a second request, the first was waited for, for ever."""
-    memory_bytes = 2 * (PART + REQUEST_OVERHEAD_BYTES)
-    with rig([Fault("hang", 6), Fault("hang", 7)], memory_bytes=memory_bytes) as engine:
+    """Was a bug: where the memory had no room for a second request, nothing was done about the first."""
+    memory_bytes = PART + REQUEST_OVERHEAD_BYTES
+    with rig([Fault("hang", 5), Fault("hang", 7)], memory_bytes=memory_bytes) as engine:
         check(engine, make("file", tmp_path))
         assert engine.watching.most_bytes <= memory_bytes
 
@@ -240,16 +248,19 @@ class Slowed:
     def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
         if not self._is_slow(request):
             return self._inner.send(request, on_done)
-        begun = threading.Lock()  # taken by whatever ends it
+        begun = threading.Lock()  # taken by whatever ends the delay
+        tickets: list[Ticket] = []
 
         def carry_out() -> None:
             if begun.acquire(blocking=False):
-                self._inner.send(request, on_done)
+                tickets.append(self._inner.send(request, on_done))
 
         def cancel() -> None:
             if begun.acquire(blocking=False):
                 timer.cancel()
                 on_done(Response(failure=Failure.CANCELLED, reason="cancelled"))
+            for ticket in tickets:
+                ticket.cancel()
 
         timer = threading.Timer(self._delay_s, carry_out)
         timer.daemon = True
@@ -269,7 +280,7 @@ class _Cancellable:
 
 
 def test_an_overtaken_part_is_not_left_for_the_end(tmp_path: Path) -> None:
-    """Was a bug: while there was something else to send the window was always full, and the late part waited for all."""
+    """Was a bug: while there was something else to send the window was full, and the late part waited for all others."""
     data = content(40 * PART, seed=13)
     slow = Slowed(0.02, lambda request: True)
     with rig([Fault("hang", 5)], wrap=slow.over) as engine:
@@ -384,13 +395,13 @@ class Pausing(io.BytesIO):
 
 
 def test_a_streams_part_in_doubt_is_sent_from_memory() -> None:
-    """Was a bug: its bytes were read again from the stream, which gave the bytes behind: a wrong object, and no error."""
+    """Was a bug: its bytes were read again from the stream, which gave those behind: a wrong object, and no error."""
     pipe, gate = Pausing(DATA, 5 * PART), Gate((2, 1), is_deaf=True)
     with rig(wrap=gate.over) as engine:
-        future = engine.engine.submit(engine.job(lambda: StreamSource(pipe)))  # type: ignore[arg-type]
+        future = engine.engine.submit(engine.job(lambda: StreamSource(pipe)))
         gate.wait_for_cancel(2, 1)
         gate.let_go(2, 1, with_etag('"another"'))
-        gate.wait_for(2, 3)
+        engine.settle()
         pipe.goes_on.set()
         assert future.result(SECONDS).size_bytes == len(DATA)
         check_done(engine)
@@ -596,7 +607,7 @@ class Forgetful(CheckingStore):
         return self._answer
 
 
-LOST_ANSWERS = [
+LOST_ANSWERS: list[tuple[int, dict[str, str], bytes]] = [
     (500, {}, b"<Error><Code>InternalError</Code></Error>"),
     (502, {}, b"<html>Bad Gateway</html>"),
     (503, {}, b""),
@@ -666,7 +677,7 @@ def test_large_and_small_hang_together(tmp_path: Path) -> None:
                 name = request.path
                 self._counts[name] += 1  # type: ignore[index]
                 is_first = self._counts[name] == 1  # type: ignore[index]
-                is_chosen = sum(name.encode()) % 5 == 0
+                is_chosen = "usual" not in name and sum(name.encode()) % 5 == 0
                 if is_first and is_chosen:
                     key = (name, 1)
                     self._waiting[key] = (request, on_done)  # type: ignore[index]

@@ -7,10 +7,10 @@ has written stays; otherwise it is replaced.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 import click
@@ -18,7 +18,6 @@ import click
 from fastput.cli.report import Reporter
 from fastput.client.client import resolve_uri
 from fastput.errors import FastputError, UsageError
-from fastput.formats.manifest import Payload, bag_files, casda_line, checksum_line
 from fastput.model import ObjectUri, Receipt
 from fastput.version import __version__
 
@@ -131,13 +130,14 @@ class Manifests:
 
     def _contents(self, kind: str, path: str, sent: Sequence[tuple[str, Receipt]]) -> Iterator[tuple[str, bytes]]:
         """The files of one manifest and what goes into each, in the order in which they are written."""
+        from fastput.formats.manifest import Payload, bag_files, casda_line, checksum_line
+
         digest = _KINDS[kind].digests[0]
         if kind == "bagit":
             payload = [
                 Payload(self._below(receipt.key), receipt.size_bytes, receipt.digests[digest]) for _, receipt in sent
             ]
-            today = datetime.now().astimezone().date()
-            bag: Mapping[str, bytes] = bag_files(payload, today, f"fastput {__version__}")
+            bag = bag_files(payload, time.strftime("%Y-%m-%d"), f"fastput {__version__}")
             yield from ((os.path.join(path, name), content) for name, content in bag.items())
         elif kind == "casda":
             for _, receipt in sent:
@@ -159,7 +159,9 @@ class Manifests:
             if kind == "casda":
                 yield from (os.path.join(path, name + _SIDECAR) for name in names)
             elif kind == "bagit":
-                yield from (os.path.join(path, name) for name in bag_files((), datetime.min.date(), ""))
+                from fastput.formats.manifest import bag_files
+
+                yield from (os.path.join(path, name) for name in bag_files((), "", ""))
             else:
                 yield path
 

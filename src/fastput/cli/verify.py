@@ -19,7 +19,6 @@ from fastput.cli.common import EPILOG, connection_options
 from fastput.cli.report import make_reporter
 from fastput.client.client import resolve_uri
 from fastput.errors import FastputError, UsageError
-from fastput.formats.receipt import Place, Receipts
 from fastput.model import ObjectUri
 from fastput.source import FileSource
 from fastput.store import StoreOptions
@@ -29,6 +28,7 @@ from fastput.units import format_duration, format_goodput, format_size
 
 if TYPE_CHECKING:
     from fastput.client.verifier import Verification, Verifier
+    from fastput.formats.receipt import Place, Receipts
 
 _CONCURRENCY = 8
 _OUTCOMES = ("same", "differs", "missing", "unproven")
@@ -57,7 +57,9 @@ def verify(arguments: tuple[str, ...], **options: Any) -> int:
 
     Each object is the same, differs, is missing, or is unproven: then --deep downloads it.
     """
+    # Here, because `fastput put` imports this module and needs none of them.
     from fastput.client.verifier import Verifier
+    from fastput.formats.receipt import Receipts
 
     receipts = Receipts(options["receipt"]) if options["receipt"] else None
     tasks = _of_files(arguments, receipts, options["deep"]) if arguments else _of_receipts(receipts, options["deep"])

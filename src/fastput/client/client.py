@@ -108,7 +108,9 @@ class Client:
         if not stall_timeout > 0:
             raise UsageError(f"a stall time-out of {stall_timeout} s ends everything at once; give at least a second")
         self._resumes = resume
-        options = StoreOptions(endpoint_url, region, profile, ca_bundle, verify)
+        # Whatever is silent for longer is ended anyway.
+        silence_s = min(stall_timeout, STALL_TIMEOUT_S)
+        options = StoreOptions(endpoint_url, region, profile, ca_bundle, verify, silence_s)
         self._store = S3Store(options)
         self._verifier: Verifier | None = None
         self._connector = _Connector()

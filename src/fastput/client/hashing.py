@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -113,10 +113,10 @@ def _in_a_row(sizes: Sequence[int]) -> Iterator[Part]:
 
 def in_order(
     pool: ThreadPoolExecutor, work: Callable[[_T], _U], items: Iterable[_T], window: int
-) -> Iterator[_U]:
+) -> Generator[_U, None, None]:
     """What work makes of each item, in their order, with so many under way at a time.
 
-    Leaving the iterator early, or by an exception of work, waits for those under way and begins no more.
+    Closing it early, or an exception of work, waits for those under way and begins no more.
     """
     running: deque[Future[_U]] = deque()
     try:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -291,10 +292,11 @@ class _Look:
     def _all_part_bytes(self, parts: int) -> list[int]:
         """The size of each part; fewer than there are where the store doesn't say all."""
         sizes: list[int] = []
-        for size_bytes in in_order(self.pool, self.part_bytes, range(1, parts + 1), self.window):
-            if size_bytes is None:
-                break
-            sizes.append(size_bytes)
+        with closing(in_order(self.pool, self.part_bytes, range(1, parts + 1), self.window)) as found:
+            for size_bytes in found:
+                if size_bytes is None:
+                    break
+                sizes.append(size_bytes)
         return sizes
 
     # ---- by downloading it
@@ -310,8 +312,9 @@ class _Look:
             source.body(piece, None).readinto(ours)
             return piece.offset_bytes + _first_difference(data, ours)
 
-        found = in_order(self.pool, first_difference, cut(info.size_bytes, _DOWNLOAD_BYTES), self.window)
-        place = next((place for place in found if place is not None), None)
+        pieces = cut(info.size_bytes, _DOWNLOAD_BYTES)
+        with closing(in_order(self.pool, first_difference, pieces, self.window)) as found:
+            place = next((place for place in found if place is not None), None)
         self._check_still_there(info)
         if place is None:
             return Judgement(Outcome.SAME, "download")

@@ -121,8 +121,8 @@ def late_step(
     if sending.is_confirmed or not sending.tries:
         return Step.WAIT
     newest = sending.tries[-1]
-    # Where the window is full at the end, all may be slow alike. A window of one has nobody to be compared with.
-    is_tail = window == 1 or (is_tail and in_flight < window)
+    # Where the window is full at the end, all may be slow alike. One that is alone has nobody to be compared with.
+    is_tail = in_flight == 1 or (is_tail and in_flight < window)
     # Twice as long each time: that others were quick doesn't prove that this can be.
     elapsed_s = (now_s - newest.sent_at_s) / 2 ** (sending.attempt + sending.hedges - 1)
     answered_since = pace.answered_count - newest.answered_before

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fastput.engine.budget import Budget
@@ -72,6 +72,7 @@ class Engine:
         on_stall: Callable[[str], None] | None = None,
     ) -> None:
         retry, stop = retry or RetryPolicy(), threading.Event()
+        retry = replace(retry, silence_s=min(retry.silence_s, stall_timeout_s))
         self._shared = Shared(
             loop=Loop(self._crashed),
             store=store,

@@ -22,6 +22,7 @@ from typing import Protocol
 from fastput.engine.again import Sending, Step, Try, late_step, retry_delay_s
 from fastput.engine.buffered import BufferedPart, buffer_part
 from fastput.engine.completion import is_ours
+from fastput.engine.control import persist
 from fastput.engine.digests import Digests
 from fastput.engine.job import Job
 from fastput.engine.links import Link
@@ -180,6 +181,8 @@ class PartSender:
                     sending.hedges += 1
                     self._count_resent(sending.part)
                     self._transmit(sending, held_bytes)
+                elif sending.attempt < shared.retry.max_attempts:
+                    self._cancel(sending)  # it makes room for itself
 
     def _peek(self) -> Part | None:
         return self._machine.peek(self._shared.settings.part_bytes)
@@ -363,7 +366,7 @@ class PartSender:
             if delay_s is not None:
                 self._send_again_later(sending, delay_s)
                 return
-            if isinstance(error, ObjectExists) and sending.attempt > 1:
+            if isinstance(error, ObjectExists) and sending.attempt + sending.throttled > 1:
                 self._look_up(sending, sent, error)
                 return
         self._release(sending)
@@ -385,10 +388,14 @@ class PartSender:
             self.version_id = info.version_id
             confirmed = replace(mine, etag=info.etag)
             self._machine.confirmed(confirmed)
+            self.sent_bytes += part.length_bytes
+            self._shared.sent_bytes += part.length_bytes
             self._owner.confirmed(confirmed)
 
-        self._shared.loop.control(
-            lambda: self._shared.store.head(uri), lambda done: self._owner.guard(lambda: looked(done))
+        shared = self._shared
+        shared.loop.control(
+            lambda: persist(lambda: shared.store.head(uri), shared.retry, shared.stop, has_answered=True),
+            lambda done: self._owner.guard(lambda: looked(done)),
         )
 
     def _send_again_later(self, sending: Sending, delay_s: float) -> None:

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
 
 # RFC 8493, 2.1.3: these and no others.
 _BAG_ESCAPES = str.maketrans({"%": "%25", "\n": "%0A", "\r": "%0D"})
@@ -36,15 +35,18 @@ class Payload:
     sha256: str
 
 
-def bag_files(payload: Sequence[Payload], day: date, software: str) -> Mapping[str, bytes]:
-    """The files of a bag besides its payload, by name, the last one lists the others.
+def bag_files(payload: Sequence[Payload], day: str, software: str) -> Mapping[str, bytes]:
+    """The files of a bag besides its payload, by name; the last one lists the others.
 
     https://www.rfc-editor.org/rfc/rfc8493
+
+    Args:
+        day: as 2026-01-02.
     """
     size_bytes = sum(entry.size_bytes for entry in payload)
     information = {
         "Bag-Software-Agent": software,
-        "Bagging-Date": day.isoformat(),
+        "Bagging-Date": day,
         "Payload-Oxum": f"{size_bytes}.{len(payload)}",
     }
     files = {

@@ -29,6 +29,8 @@ class StoreOptions:
     profile: str | None = None
     ca_bundle: str | None = None
     verify: bool = True
+    # Completing 10,000 parts takes S3 minutes, in which it sends white space.
+    read_timeout_s: float = 300.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ from fastput.store.base import StoreOptions
 from fastput.version import __version__
 
 _CONNECT_TIMEOUT_S = 5
-# Completing 10,000 parts takes S3 minutes.
-_READ_TIMEOUT_S = 300
 
 
 def make_client(options: StoreOptions) -> tuple[Any, Any]:
@@ -30,7 +28,7 @@ def make_client(options: StoreOptions) -> tuple[Any, Any]:
         session = botocore.session.Session(profile=options.profile)
         config = botocore.config.Config(
             connect_timeout=_CONNECT_TIMEOUT_S,
-            read_timeout=_READ_TIMEOUT_S,
+            read_timeout=options.read_timeout_s,
             # The engine retries (engine/control.py): it knows what has to be looked up before it is repeated.
             retries={"mode": "standard", "total_max_attempts": 1},
             user_agent_extra=f"fastput/{__version__}",
