@@ -7,12 +7,18 @@ import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 
 from bench.servers import seaweedfs as seaweedfs_server
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+
+# How long an example takes on a busy machine says nothing.
+hypothesis.settings.register_profile("fastput", deadline=None)
+hypothesis.settings.load_profile("fastput")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -246,6 +246,7 @@ class Upload:
             if digests_again:
                 self._digest_values = digest_source(source, digests_again, self._shared.stop)
             if completion.upload_id is None:
+                self._end_journal(removes=True)  # of an earlier run that had begun with parts
                 # An answer may repeat what it was told: it counts where the store was seen to look.
                 kept = sender.kept_crc64nvme if prepared.protection.is_checked else None
                 checksums = {"crc64nvme": kept} if kept is not None else {}

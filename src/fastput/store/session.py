@@ -85,7 +85,9 @@ def _is_of_the_parser(error: Exception) -> bool:
     """Whether botocore failed at reading an answer: it lets through whatever int() and the like raise there."""
     import traceback
 
-    names = [frame.f_globals.get("__name__") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    names = [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if isinstance(error, (TypeError, AttributeError, LookupError)):
+        return bool(names) and names[-1].startswith("botocore.")  # an error's code that is no text
     # Recursion may end in there without having begun there.
     return names.count("botocore.parsers") > (100 if isinstance(error, RecursionError) else 0)
 
