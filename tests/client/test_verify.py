@@ -360,6 +360,19 @@ def test_a_file_that_changes_meanwhile(failing: Failing, plain_s3: S3Client, buc
             verifier.verify(source, ObjectUri(bucket, "key"))
 
 
+def test_a_file_that_is_replaced_meanwhile(
+    verifier: Verifier, plain_s3: S3Client, bucket: str, tmp_path: Path
+) -> None:
+    """The object is what was opened, and that isn't what stands under the name any more."""
+    write_single(plain_s3, bucket, SMALL)
+    (tmp_path / "file").write_bytes(SMALL)
+    with closing(FileSource(tmp_path / "file")) as source:
+        (tmp_path / "other").write_bytes(b"other")
+        os.replace(tmp_path / "other", tmp_path / "file")
+        with pytest.raises(SourceChanged, match="while it was read"):
+            verifier.verify(source, ObjectUri(bucket, "key"))
+
+
 def test_a_stream(verifier: Verifier, bucket: str) -> None:
     reading, writing = os.pipe()
     os.close(writing)

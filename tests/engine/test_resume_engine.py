@@ -499,7 +499,7 @@ def test_etags_of_what_an_earlier_run_sent_are_compared_too(put: Put, is_noted: 
 
     class Plain(CheckingStore):
         def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:
-            return (replace(part, checksums={}) for part in super(Plain, self).list_parts(uri, upload_id))
+            return (replace(part, checksums={}) for part in super().list_parts(uri, upload_id))
 
     put.store = Plain()
     faults = [Fault("corrupt", 2), *(Fault("hang", number, 1000) for number in range(5, COUNT + 1))]

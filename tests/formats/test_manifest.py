@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import subprocess
-from datetime import date
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ def test_casda() -> None:
 
 def test_a_bag() -> None:
     payload = [Payload("a b", 5, "a" * 64), Payload("run7/50%\r\n", 6, "b" * 64)]
-    files = bag_files(payload, date(2026, 1, 2), "fastput 1")
+    files = bag_files(payload, "2026-01-02", "fastput 1")
     assert list(files) == ["bagit.txt", "bag-info.txt", "manifest-sha256.txt", "tagmanifest-sha256.txt"]
     assert files["bagit.txt"] == b"BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
     assert b"Payload-Oxum: 11.2\n" in files["bag-info.txt"]

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fastput.errors import UsageError
 from fastput.formats import receipt as module
@@ -89,6 +91,24 @@ def test_lines_that_are_no_receipts_and_are_no_damage(text: bytes) -> None:
 def test_damage(text: bytes, word: str) -> None:
     with pytest.raises(ValueError, match=word):
         parse_line(text)
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(["AAAAAA==", "0" * 32, "s3://"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(RECEIPT.to_dict())), inner),
+)
+
+
+@given(st.dictionaries(st.sampled_from(sorted(RECEIPT.to_dict())), anything, max_size=3), st.text(max_size=3))
+def test_whatever_a_line_holds_it_is_a_receipt_or_refused(changes: dict[str, Any], cut: str) -> None:
+    try:
+        shipped = parse_line(json.dumps(RECEIPT.to_dict() | changes).encode() + cut.encode(errors="surrogatepass"))
+    except ValueError:
+        return
+    assert shipped is not None
+    assert shipped.size_bytes >= 0
+    assert len(shipped.part_bytes) == len(shipped.part_checksums)
+    assert shipped.uri.bucket
 
 
 def test_a_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
@@ -185,7 +186,8 @@ class Engine:
         waiting = [(upload, reason) for upload in self._active if (reason := upload.waits_for) is not None]
         judgement = self._watchdog.look(now_s, shared.activity, shared.links.moved_bytes, bool(waiting))
         if judgement.should_say and self._on_stall is not None:
-            self._on_stall(f"nothing has moved for {judgement.idle_s:.0f} s: waiting for {waiting[0][1]}")
+            with contextlib.suppress(Exception):  # a mistake of the caller's touches no upload
+                self._on_stall(f"nothing has moved for {judgement.idle_s:.0f} s: waiting for {waiting[0][1]}")
         if judgement.is_stalled:
             for upload, reason in waiting:
                 text = f"{upload.job.uri}: nothing moved for {judgement.idle_s:.0f} s: waiting for {reason}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,4 +41,5 @@ class Job:
     def note(self, text: str) -> None:
         """Tells whoever wants to know."""
         if self.on_note is not None:
-            self.on_note(text)
+            with contextlib.suppress(Exception):  # a mistake of the caller's touches no upload
+                self.on_note(text)

@@ -75,6 +75,7 @@ class PartSender:
         self.sent_bytes = 0
         self.resent_bytes = 0
         self.version_id: str | None = None
+        self.has_opaque_etags = False  # there were some that can't be compared with an MD5
         self.kept_crc64nvme: str | None = None  # of a PutObject, as the answer says it
         self._shared = shared
         self._job = job
@@ -335,7 +336,11 @@ class PartSender:
         md5 = sending.buffered.md5 if sending.buffered is not None else None
         is_opaque = "x-amz-server-side-encryption-customer-algorithm" in response.headers
         is_opaque |= response.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
-        if not self._job.verifies_etag or md5 is None or etag == md5 or not is_md5(etag) or is_opaque:
+        is_opaque |= not is_md5(etag)
+        if not self._job.verifies_etag or md5 is None:
+            return None
+        if is_opaque or etag == md5:
+            self.has_opaque_etags |= is_opaque
             return None
         uri = self._job.uri
         return IntegrityError(

@@ -5,6 +5,7 @@ For a control thread; what comes out are values for the loop's.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -79,16 +80,23 @@ class Preparation:
             if job.upload_id is not None:
                 taken = self._takeover(plan, protection).from_listing(job.upload_id)
             elif journal is not None and journal.entry is not None:
-                protection, taken = self._take_over(journal, plan, protection, finisher)
+                protection, taken = self._take_over(journal, plan, profile, protection, finisher)
                 plan = self._plan(profile, protection)
                 finisher = replace(finisher, protection=protection)
+            if journal is not None and taken is None and not plan.is_multipart:
+                close_quietly(journal, removes=True)  # its upload was given up, and one request needs none
+                journal = None
             if taken is not None:
                 plan = replace(plan, is_multipart=True, part_bytes=min(taken.part_bytes, plan.max_part_bytes))
             if job.no_clobber and (taken is None or taken.done is None):
                 self._check_absent()
-        except BaseException:
+        except BaseException as error:
             if journal is not None:
-                close_quietly(journal, removes=journal.entry is None)
+                is_useless = isinstance(error, ObjectExists)
+                if is_useless and journal.entry is not None:
+                    with contextlib.suppress(FastputError):
+                        self.store.abort(job.uri, journal.entry.upload_id)
+                close_quietly(journal, removes=is_useless or journal.entry is None)
             raise
         return Prepared(endpoint, link, plan, protection, finisher, journal, taken)
 
@@ -123,13 +131,14 @@ class Preparation:
         return journal
 
     def _take_over(
-        self, journal: Journal, plan: Plan, protection: Protection, finisher: Finisher
+        self, journal: Journal, plan: Plan, profile: StoreProfile, protection: Protection, finisher: Finisher
     ) -> tuple[Protection, Taken | None]:
         entry = journal.entry
         assert entry is not None
-        begun_with = Protection(
-            Checksum(entry.checksum), Carriage(entry.carriage) if entry.carriage else None, protection.is_checked
-        )
+        carriage = Carriage(entry.carriage) if entry.carriage else None
+        begun_with = Protection(Checksum(entry.checksum), carriage, is_checked=True)
+        if begun_with not in profile.protections:
+            begun_with = replace(begun_with, is_checked=False)
         wants_other = self.job.checksum not in (None, begun_with.checksum)
         if entry.attributes != attributes_digest(self.job.attributes) or wants_other:
             why = "another checksum" if wants_other else "other metadata, tags, content type or storage class"
@@ -142,8 +151,8 @@ class Preparation:
     def _takeover(self, plan: Plan, protection: Protection) -> Takeover:
         job = self.job
         return Takeover(
-            self.store, job.uri, self.source, plan, protection.checksum, job.rechecks_all, self.policy, self.stop,
-            job.note,
+            self.store, job.uri, self.source, plan, protection.checksum, job.rechecks_all, job.verifies_etag,
+            self.policy, self.stop, job.note,
         )  # fmt: skip
 
     def _check_absent(self) -> None:

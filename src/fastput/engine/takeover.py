@@ -26,7 +26,7 @@ from fastput.engine.resume import (
     still_there,
 )
 from fastput.engine.retry import RetryPolicy
-from fastput.errors import FastputError, Interrupted, UploadGone
+from fastput.errors import FastputError, Interrupted, StoreError, UploadGone
 from fastput.limits import MIB
 from fastput.model import Checksum, ConfirmedPart, ListedPart, ObjectUri, Part, encode_crc
 from fastput.native.crc import crc32c
@@ -53,6 +53,7 @@ class Takeover:
     Attributes:
         say: told in one sentence what was found and what follows.
         checks_all: read every part again, not a sample.
+        verifies_etag: the same, and each part's MD5 is compared with its ETag.
         stop: ends the reading.
     """
 
@@ -62,6 +63,7 @@ class Takeover:
     plan: Plan
     checksum: Checksum
     checks_all: bool
+    verifies_etag: bool
     policy: RetryPolicy
     stop: threading.Event
     say: Callable[[str], None]
@@ -92,12 +94,15 @@ class Takeover:
         # A ctime that moved may be a chmod, or a file that was rewritten and had its mtime put back.
         is_untouched = noted == stat
         to_check = confirmed
-        if is_untouched and not self.checks_all:
+        if is_untouched and not (self.checks_all or self.verifies_etag):
             to_check = sample(confirmed, [random.random() for _ in range(SAMPLE_PARTS - 2)])
-        for part in to_check:
-            if self._read(Part(part.number, part.offset_bytes, part.length_bytes)).crc64nvme != part.crc64nvme:
+        for part in list(to_check):
+            found = self._read(Part(part.number, part.offset_bytes, part.length_bytes))
+            if found.crc64nvme != part.crc64nvme:
                 self.give_up(entry.upload_id, f"the bytes of part {part.number} aren't those that were sent")
                 return None
+            if self.verifies_etag and is_md5(part.etag) and part.etag.strip('"').lower() != found.md5.hex():
+                confirmed.remove(part)  # it was hurt on its way: it is sent again
         taken = self._adopt(plan, confirmed, others)
         return Taken(entry.upload_id, taken, entry.part_bytes)
 
@@ -152,7 +157,12 @@ class Takeover:
         if journal.completing_crc64nvme is None or entry is None:
             return None
         completion = Completion(entry.upload_id, journal.parts, plan.size_bytes or 0, journal.completing_crc64nvme)
-        completed = finisher.look_up(completion)
+        try:
+            completed = finisher.look_up(completion)
+        except StoreError as error:
+            if error.is_temporary:
+                raise
+            completed = None  # who may only write can't look: it is sent again
         if completed is None:
             return None
         # The same bytes? The whole file is read once: nothing is sent, so nothing else would notice.

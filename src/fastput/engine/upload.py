@@ -23,6 +23,7 @@ from fastput.engine.links import Link
 from fastput.engine.multipart import Completion, MultipartUpload, State
 from fastput.engine.parts import PartSender
 from fastput.engine.prepare import Preparation, Prepared, attributes_digest, close_quietly
+from fastput.engine.resume import is_md5
 from fastput.engine.shared import Shared
 from fastput.errors import (
     FastputError,
@@ -110,8 +111,15 @@ class Upload:
         self._machine = MultipartUpload(prepared.plan, taken.parts if taken is not None else ())
         if taken is not None and taken.done is not None:
             self._machine.taken_over(taken.upload_id)
-            self._end_journal(removes=True)
-            self._completed(taken.done)
+            done, names = taken.done, self.job.digests
+
+            def finish() -> tuple[Completion, Completed]:
+                if names:
+                    self._digest_values = digest_source(source, names, shared.stop)
+                self._end_journal(removes=True)
+                return done
+
+            self._control(f"{source.name} to be read", finish, self._completed)
             return
         if taken is not None:
             self._machine.created(taken.upload_id)
@@ -143,8 +151,9 @@ class Upload:
 
         def create() -> tuple[Endpoint, Link, str | None]:
             if taken is not None:
-                if prepared.journal is not None and job.upload_id is not None:
-                    self._begin_journal(prepared, prepared.journal, job.upload_id)
+                if prepared.journal is not None:
+                    # Anew: parts were found that it doesn't know of, others were given up.
+                    self._begin_journal(prepared, prepared.journal, taken.upload_id)
                 return prepared.endpoint, prepared.link, taken.upload_id
             upload_id = None
             if is_multipart:
@@ -184,7 +193,10 @@ class Upload:
             created_at=time.time(),
         )
         try:
-            journal.begin(entry, prepared.taken.parts if prepared.taken is not None else ())
+            before, taken = journal.entry, prepared.taken
+            journal.begin(entry, taken.parts if taken is not None else ())
+            if before is not None and before.upload_id == upload_id and journal.completing_crc64nvme is not None:
+                journal.completing(journal.completing_crc64nvme)  # a Complete of then may still take effect
         except JournalError as error:
             self._keeper.broken(error)
 
@@ -281,7 +293,7 @@ class Upload:
             size_bytes=completion.size_bytes,
             crc64nvme=crc64nvme,
             checksum=protection.checksum.value,
-            is_checked=protection.is_checked or self.job.verifies_etag,
+            is_checked=protection.is_checked or self._is_compared(completion),
             is_kept=is_kept,
             parts=completion.parts,
             source_stat=source.stat(),
@@ -293,6 +305,11 @@ class Upload:
             digests=self._digests.hexdigests() if self._digests is not None else self._digest_values,
         )
         self._finish(receipt)
+
+    def _is_compared(self, completion: Completion) -> bool:
+        """--verify etag has compared every part's MD5 with the store's."""
+        has_opaque = self._sender is None or self._sender.has_opaque_etags
+        return self.job.verifies_etag and not has_opaque and all(is_md5(part.etag) for part in completion.parts)
 
     # ---- failing
 
