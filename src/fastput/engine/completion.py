@@ -48,7 +48,12 @@ class Finisher:
         """
         assert completion.upload_id is not None
         if not self.protection.is_checked:
-            check_listed(self.uri, completion.parts, self._list(completion.upload_id))
+            try:
+                listed = self._list(completion.upload_id)
+            except StoreError:
+                listed = []  # it doesn't list: Complete has to show what it has
+            if listed:
+                check_listed(self.uri, completion.parts, listed)
         completed = self._complete(completion, completion.upload_id)
         if completed.checksums.get("crc64nvme") == _crc64nvme(completion):
             return completed
@@ -57,8 +62,8 @@ class Finisher:
             info = persist(lambda: self.store.head(self.uri), self.policy, self.stop, has_answered=True)
         except FastputError:
             return completed  # it was said to be made; who may only write can't look
-        if info is None or completed.etag.strip('"') not in ("", info.etag.strip('"')):
-            return completed  # replaced by somebody else meanwhile
+        if info is None or not info.etag or completed.etag.strip('"') not in ("", info.etag.strip('"')):
+            return completed  # replaced by somebody else meanwhile, or nothing that tells
         kept = info.checksums if info.is_full_object else {}
         crc64nvme = _crc64nvme(completion)
         if info.size_bytes != completion.size_bytes or kept.get("crc64nvme", crc64nvme) != crc64nvme:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -23,7 +24,8 @@ def load(directory: Path, endpoint: str, now: float, max_age_s: float) -> dict[s
         now: seconds since the Unix epoch. What was found later than now isn't believed either.
     """
     try:
-        found = json.loads(read_own(_path(directory, endpoint), MAX_PROFILE_BYTES) or b"")
+        text = read_own(_path(directory, endpoint), MAX_PROFILE_BYTES) or b""
+        found = json.loads(text, parse_float=_finite, parse_constant=_finite)
         head = (found["format"], found["endpoint"])
         age_s, document = now - found["found_at"], found["profile"]
     except (JournalError, OSError, ValueError, TypeError, LookupError, RecursionError, OverflowError):
@@ -58,6 +60,13 @@ def forget(directory: Path, endpoint: str) -> None:
     """Removes what was saved."""
     with suppress(OSError):
         _path(directory, endpoint).unlink()
+
+
+def _finite(text: str) -> float:
+    """JSON has no infinities, but Python's reads them, from 1e999 too; int() then raises OverflowError."""
+    if not math.isfinite(value := float(text)):
+        raise ValueError("not a finite number")
+    return value
 
 
 def _path(directory: Path, endpoint: str) -> Path:

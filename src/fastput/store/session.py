@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,6 +25,7 @@ def make_client(options: StoreOptions) -> tuple[Any, Any]:
     import botocore.exceptions
     import botocore.session
 
+    _check_userinfo(options.endpoint_url)
     try:
         session = botocore.session.Session(profile=options.profile)
         config = botocore.config.Config(
@@ -51,8 +53,26 @@ def make_client(options: StoreOptions) -> tuple[Any, Any]:
     except botocore.exceptions.PartialCredentialsError as error:
         raise CredentialsError(f"no credentials: {error}: set both, or give a --profile") from None
     except (ValueError, botocore.exceptions.BotoCoreError) as error:
-        raise UsageError(f"the AWS configuration can't be used: {error}") from None
+        raise UsageError(f"the AWS configuration can't be used: {without_userinfo(str(error))}") from None
+    _check_userinfo(client.meta.endpoint_url)  # from the environment, or a profile
     return session, client
+
+
+def without_userinfo(text: str) -> str:
+    """A message without what stands before an @, as user names and passwords do in URLs."""
+    return re.sub(r"(\w+://)?\S*@", r"\1***@", text)
+
+
+def _check_userinfo(url: str | None) -> None:
+    """
+    Raises:
+        UsageError: a password that would end up in messages, and that no store asks for.
+    """
+    if "@" in (url or ""):
+        raise UsageError(
+            f"the endpoint {without_userinfo(url or '')} has a user name or a password in it: S3 has keys for that: "
+            "take it out"
+        )
 
 
 def _check_bundle(path: str | None) -> None:
