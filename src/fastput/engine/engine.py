@@ -194,7 +194,7 @@ class Engine:
                 upload.fail(Stalled(text))
             ended = [upload for upload, _ in waiting]
             shared.loop.call_later(CANCEL_GRACE_S, lambda: self._end_stalled(ended))
-        self._tick_while_active()
+        self._pump()
 
     def _end_stalled(self, uploads: list[Upload]) -> None:
         """The store doesn't let go of them either."""

@@ -18,6 +18,9 @@ _LEAST_SAMPLES = 4
 # one or two by themselves, and the stalls that this is for take five and more.
 _SLOW_FACTOR = 3.0
 _LEAST_S = 3.0
+# Below this rate the runtime ends connections by itself; an answer that drips escapes it.
+_HOPELESS_BYTES_PER_S = 50e3
+_HOPELESS_S = 60.0
 # How often the window was answered since.
 _OVERTAKEN_WINDOWS = 2
 
@@ -34,10 +37,10 @@ class Pace:
         self.answered_count += 1
         self._durations.append((length_bytes, duration_s))
 
-    def usual_s(self, length_bytes: int) -> float | None:
+    def usual_s(self, length_bytes: int, least_samples: int = _LEAST_SAMPLES) -> float | None:
         """What requests of about this size take; None: not known yet. Smaller ones don't tell of larger."""
         like = [duration_s for known_bytes, duration_s in self._durations if 2 * known_bytes >= length_bytes]
-        return median(like) if len(like) >= _LEAST_SAMPLES else None
+        return median(like) if len(like) >= least_samples else None
 
     def is_overdue(
         self, length_bytes: int, elapsed_s: float, answered_since: int, window: int, is_tail: bool
@@ -48,7 +51,9 @@ class Pace:
             answered_since: how many requests were answered since it was sent.
             is_tail: there is nothing else to send.
         """
-        usual_s = self.usual_s(length_bytes)
+        if elapsed_s >= max(_HOPELESS_S, length_bytes / _HOPELESS_BYTES_PER_S):
+            return True
+        usual_s = self.usual_s(length_bytes, 1 if is_tail else _LEAST_SAMPLES)
         if usual_s is None or elapsed_s < max(_LEAST_S, _SLOW_FACTOR * usual_s):
             return False
         return is_tail or answered_since >= _OVERTAKEN_WINDOWS * window

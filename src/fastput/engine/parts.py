@@ -37,7 +37,7 @@ from fastput.model import Checksum, ConfirmedPart, Endpoint, ObjectInfo, Part, e
 from fastput.native.slicer import MemoryBody, PartBody
 from fastput.profile import Protection
 from fastput.source import Source
-from fastput.transport import Response
+from fastput.transport import Failure, Response
 
 
 class Owner(Protocol):
@@ -218,6 +218,7 @@ class PartSender:
             if part is None:
                 self._release(sending)
                 self._owner.confirmed(None)
+                self._shared.pump()  # a part that was lost meanwhile has waited for this read
                 return
             sending.part = part
         if self._endpoint is not None:
@@ -281,7 +282,7 @@ class PartSender:
                 self._release(sending)
             self._owner.settle()
         elif sending.tries:
-            pass  # the other request of this part decides
+            self._shared.pump()  # the other request of this part decides; this one's place is free
         else:
             self._not_taken(sending, sent, response, mismatch if is_taken else None)
 
@@ -369,7 +370,8 @@ class PartSender:
                 sending, response, verdict, self._link, self._shared.retry, time.monotonic(), random.random()
             )
             if delay_s is not None:
-                self._send_again_later(sending, delay_s)
+                never_left = response.failure in (Failure.CONNECT, Failure.NAME, Failure.TLS)
+                self._send_again_later(sending, delay_s, never_left)
                 return
             if isinstance(error, ObjectExists) and sending.attempt + sending.throttled > 1:
                 self._look_up(sending, sent, error)
@@ -403,9 +405,10 @@ class PartSender:
             lambda done: self._owner.guard(lambda: looked(done)),
         )
 
-    def _send_again_later(self, sending: Sending, delay_s: float) -> None:
+    def _send_again_later(self, sending: Sending, delay_s: float, never_left: bool) -> None:
         part = sending.part
-        self._count_resent(part)
+        if not never_left:
+            self._count_resent(part)
         if sending.buffered is None:
             self._shared.budget.release(sending.held_bytes)
             sending.held_bytes = 0

@@ -27,6 +27,7 @@ from fastput.engine.resume import is_md5
 from fastput.engine.shared import Shared
 from fastput.errors import (
     FastputError,
+    IntegrityError,
     Interrupted,
     JournalError,
     ObjectExists,
@@ -47,6 +48,12 @@ from fastput.units import format_size
 _STORE_HAS_CHANGED = {"NotImplemented", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidDigest"}
 # After these nothing of the upload is of use to a later run.
 _FINAL = (SourceChanged, UploadGone, ObjectExists, UsageError)
+
+
+def _is_final(error: FastputError) -> bool:
+    # Complete that was refused for its bytes would be refused again: the parts that the store has aren't ours.
+    is_wrong_whole = isinstance(error, IntegrityError) and error.part is None
+    return isinstance(error, _FINAL) or is_wrong_whole
 
 
 class Upload:
@@ -330,7 +337,7 @@ class Upload:
         machine, error = self._machine, self._error
         if machine is None or machine.state is State.DONE:
             self._finish(error)
-        elif self.is_worth_keeping and not isinstance(error, _FINAL):
+        elif self.is_worth_keeping and not _is_final(error):
             machine.leave()
             self._error = self._with_hint(error)
             self._when_written(lambda: self._end_journal(removes=False))
@@ -398,8 +405,10 @@ class Upload:
             if self._error is not None and not isinstance(self._error, Interrupted):
                 error = self._error  # what it was before it couldn't even be put away
             self._error = error
-            if self.is_worth_keeping and not isinstance(error, _FINAL):
+            if self.is_worth_keeping and not _is_final(error):
                 error = self._with_hint(error)
+            elif error.upload_id is None:
+                error.upload_id = self.upload_id  # nobody knows whether it could still be aborted
             # Out of the engine: what never ends must not keep others waiting.
             self._on_finished(self)
             self.future.set_exception(error)

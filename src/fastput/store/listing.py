@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote_plus
 
-from fastput.errors import FastputError, StoreError
+from fastput.errors import StoreError
 from fastput.model import ListedUpload, ObjectUri
 
 _URL_ENCODED = {"EncodingType": "url"}
+_ENCODED = re.compile(r"[A-Za-z0-9._~*/%+()!'-]*")
 
 
 class UploadPages(Iterator[ListedUpload]):
@@ -27,7 +29,6 @@ class UploadPages(Iterator[ListedUpload]):
         self._ask = ask
         self._page: deque[ListedUpload] = deque()
         self._markers: dict[str, str] = {}
-        self._encoding: dict[str, str] = {}
         self._is_last = False
         self._turns = 0
         self._landmark: dict[str, str] = {}
@@ -43,20 +44,21 @@ class UploadPages(Iterator[ListedUpload]):
         return self._page.popleft()
 
     def _turn(self) -> None:
+        is_encoded = False
         try:
-            answer = self._ask({**self._markers, **self._encoding})
-        except FastputError as error:
-            # A key with control characters makes no valid XML; asked for first, this would be worse: SeaweedFS says
-            # that it has encoded the keys, and hasn't.
-            if self._encoding or not isinstance(error, StoreError) or error.status != 200:
+            answer = self._ask(self._markers)
+        except StoreError as error:
+            # A key with control characters makes no valid XML, of which botocore makes a 500. Asked for from the
+            # start, this would be worse: SeaweedFS says that it has encoded the keys, and hasn't.
+            if error.status not in (200, 500) or error.code is not None:
                 raise
-            self._encoding = _URL_ENCODED
-            return
+            answer = self._ask({**self._markers, **_URL_ENCODED})
+            is_encoded = all(_ENCODED.fullmatch(str(upload.get("Key"))) for upload in answer.get("Uploads") or [])
         if not answer.keys() & {"Bucket", "MaxUploads", "Uploads", "KeyMarker"}:
             raise self._error("the answer lists none: is this an S3 store, and does it know multipart uploads?")
         found: list[ListedUpload] = []
         for upload in answer.get("Uploads") or []:
-            uri = ObjectUri(self._prefix.bucket, self._decoded(upload.get("Key")))
+            uri = ObjectUri(self._prefix.bucket, _decoded(upload.get("Key"), is_encoded))
             upload_id = str(upload.get("UploadId") or "")
             # A store that doesn't know prefixes lists everything.
             if uri.key.startswith(self._prefix.key) and uri.key and upload_id:
@@ -66,7 +68,7 @@ class UploadPages(Iterator[ListedUpload]):
         # As S3 lists them; others list them in an order of their own.
         self._page.extend(sorted(found, key=lambda upload: (upload.uri.key, upload.begun_at)))
         following = {
-            "KeyMarker": self._decoded(answer.get("NextKeyMarker")),
+            "KeyMarker": _decoded(answer.get("NextKeyMarker"), is_encoded),
             "UploadIdMarker": str(answer.get("NextUploadIdMarker") or ""),
         }
         # A store that says that there is more and doesn't go on would be asked for ever.
@@ -82,11 +84,12 @@ class UploadPages(Iterator[ListedUpload]):
         if self._turns & (self._turns - 1) == 0:
             self._landmark = self._markers
 
-    def _decoded(self, text: Any) -> str:
-        return unquote_plus(str(text or "")) if self._encoding else str(text or "")
-
     def _error(self, what: str) -> StoreError:
         return StoreError(f"{self._prefix}: could not list the multipart uploads: {what}", bucket=self._prefix.bucket)
+
+
+def _decoded(text: Any, is_encoded: bool) -> str:
+    return unquote_plus(str(text or "")) if is_encoded else str(text or "")
 
 
 def timestamp(moment: Any) -> float:

@@ -146,6 +146,8 @@ def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
         url = urlsplit(str(error.kwargs.get("endpoint_url", "")))
         endpoint = f"{url.scheme}://{url.netloc}" if url.netloc else "the endpoint"
         return unreachable(uri, endpoint, _innermost(error), isinstance(error, exceptions.SSLError))
+    if type(error).__module__.startswith("urllib3."):  # a body that ends too early; botocore knows only some of these
+        return unreachable(uri, "the endpoint", _innermost(error))
     if _is_of_the_parser(error):
         from botocore.parsers import ResponseParserError
 
