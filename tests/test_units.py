@@ -91,7 +91,7 @@ def test_durations(text: str, duration_s: float) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "7", "d", "-7d", "+7d", "7 days", "7dd", "1d12h", "1e3s", "nan", "inf s", "\u0667d", ".5h", "5.h", "9" * 99 + "s"],
+    ["", "7", "d", "-7d", "+7d", "7 days", "7dd", "1d12h", "1e3s", "nan", "inf s", "\u0667d", ".5h", "5.h", "9" * 99 + "s"],  # noqa: E501
 )
 def test_what_is_no_duration(text: str) -> None:
     with pytest.raises(UsageError, match="7d"):

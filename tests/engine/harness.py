@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +168,13 @@ class Rig:
         done = threading.Event()
         self.engine._shared.loop.call(done.set)
         assert done.wait(SECONDS)
+
+    def wait_until_sent(self, count: int) -> None:
+        """Until so many requests were given to the transport."""
+        deadline_s = time.monotonic() + SECONDS
+        while len(self.watching.requests) < count:
+            assert time.monotonic() < deadline_s, f"{len(self.watching.requests)} of {count}"
+            self.settle()
 
     def expect_nothing_held(self) -> None:
         self.settle()

@@ -102,10 +102,11 @@ def test_nothing_is_tried_again_after_the_end() -> None:
 def test_a_delay_ends_with_everything_else() -> None:
     """An hour's delay, and a Ctrl-C: the control thread has to come back."""
     stop, failed, ended = threading.Event(), threading.Event(), threading.Event()
+    failing = Failing(1000, ill)
 
     def work() -> None:
         failed.set()
-        raise ill()
+        failing()
 
     def run() -> None:
         with pytest.raises(StoreError):
@@ -116,3 +117,4 @@ def test_a_delay_ends_with_everything_else() -> None:
     assert failed.wait(SECONDS)
     stop.set()
     assert ended.wait(SECONDS)
+    assert failing.calls == 1

@@ -92,8 +92,8 @@ def test_reading_ends_with_everything_else() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("checksum", list(Checksum))
-@pytest.mark.parametrize("size_bytes", [0, 1, PART, PART + 1, len(DATA)])
+@pytest.mark.parametrize("checksum", [Checksum.CRC64NVME, Checksum.MD5, Checksum.NONE])
+@pytest.mark.parametrize("size_bytes", [0, PART + 1, len(DATA)])
 def test_of_an_upload(tmp_path: Path, kind: str, checksum: Checksum, size_bytes: int) -> None:
     data = DATA[:size_bytes]
     with rig() as engine:
@@ -195,8 +195,7 @@ def verified(engine: Rig, given: Given, checksum: Checksum = Checksum.NONE) -> o
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("part", [1, 3, 6])
-@pytest.mark.parametrize("times", [1, 2])
+@pytest.mark.parametrize(("part", "times"), [(1, 1), (3, 2), (6, 1)])
 def test_bytes_that_are_hurt_on_the_way_are_seen_by_their_etag(
     tmp_path: Path, kind: str, part: int, times: int
 ) -> None:

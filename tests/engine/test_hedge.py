@@ -16,7 +16,7 @@ from fastput.engine import engine as engine_module
 from fastput.engine import pace
 from fastput.errors import FastputError, Interrupted, ObjectExists, Stalled, StoreError
 from fastput.limits import REQUEST_OVERHEAD_BYTES
-from fastput.model import Checksum, ConfirmedPart, ObjectUri, Progress
+from fastput.model import Checksum, ConfirmedPart, ObjectInfo, ObjectUri, Progress
 from fastput.source import Source, StreamSource
 from fastput.store import Completed
 from fastput.transport import Failure, Request, Response, Ticket, Transport
@@ -407,6 +407,29 @@ def test_a_streams_part_in_doubt_is_sent_from_memory() -> None:
         check_done(engine)
 
 
+@pytest.mark.parametrize("size_bytes", [PART, 2 * PART, 2 * PART + 1, 3 * PART])
+def test_a_part_that_is_lost_while_the_end_is_read(size_bytes: int) -> None:
+    """Was a bug where the end was empty: the part couldn't be sent while the pipe was read, and nobody looked again."""
+    data = content(size_bytes, seed=14)
+    pipe = Pausing(data, size_bytes)
+    lost = size_bytes // PART
+    with rig([Fault("lose", lost)]) as engine:
+        others = threading.Event()
+
+        def on_progress(progress: Progress) -> None:
+            if progress.parts_confirmed == lost - 1:
+                others.set()
+
+        future = engine.engine.submit(engine.job(lambda: StreamSource(pipe), on_progress=on_progress))
+        engine.wait_until_sent(lost)
+        assert lost == 1 or others.wait(SECONDS)
+        for _ in range(5):  # it is judged, and comes back
+            engine.settle()
+        pipe.goes_on.set()
+        assert future.result(SECONDS).size_bytes == size_bytes
+        check_done(engine, data)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("part", [2, LAST])
 def test_digests_of_a_part_in_doubt(tmp_path: Path, kind: str, part: int) -> None:
@@ -519,9 +542,14 @@ def test_cancelling_after_the_winner(given: Given) -> None:
 
 
 def test_a_part_that_always_hangs_ends_with_stalled() -> None:
-    """The last attempt isn't ended by us, so the watchdog does it."""
+    """The last attempt isn't ended by us, so the watchdog does it. Who is told may fail: that was the end of all."""
     said: list[str] = []
-    with rig([Fault("hang", 3, ALWAYS)], stall_timeout_s=1.0, on_stall=said.append) as engine:
+
+    def on_stall(text: str) -> None:
+        said.append(text)
+        raise ValueError("a mistake of the caller's")
+
+    with rig([Fault("hang", 3, ALWAYS)], stall_timeout_s=1.0, on_stall=on_stall) as engine:
         error = engine.engine.submit(engine.job(DATA)).exception(SECONDS)
         assert isinstance(error, Stalled)
         assert said
@@ -616,12 +644,20 @@ LOST_ANSWERS: list[tuple[int, dict[str, str], bytes]] = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("keeps_checksums", [True, False])
 @pytest.mark.parametrize("answer", LOST_ANSWERS)
 def test_no_clobber_meets_our_own_small_object(
-    tmp_path: Path, kind: str, answer: tuple[int, dict[str, str], bytes]
+    tmp_path: Path, kind: str, answer: tuple[int, dict[str, str], bytes], keeps_checksums: bool
 ) -> None:
-    """Was a bug after a 503: it isn't counted as an attempt, and so nobody looked whose object it is."""
-    with rig(store=Forgetful(answer)) as engine:
+    """Was a bug after a 503: it isn't counted as an attempt, and so nobody looked whose object it is. And where no
+    checksum is kept: the MD5 that the ETag is compared with wasn't known of what isn't buffered."""
+
+    class Plain(Forgetful):
+        def head(self, uri: ObjectUri, version_id: str | None = None) -> ObjectInfo | None:
+            info = super().head(uri, version_id)
+            return info and (info if keeps_checksums else replace(info, checksums={}, is_full_object=False))
+
+    with rig(store=Plain(answer)) as engine:
         job = engine.job(make(kind, tmp_path, SMALL), no_clobber=True)
         receipt = engine.engine.submit(job).result(SECONDS)
         assert receipt.etag.strip('"') == hashlib.md5(SMALL).hexdigest()

@@ -24,7 +24,18 @@ def learned(count: int, duration_s: float, length_bytes: int = MIB) -> Pace:
 def test_three_answers_teach_nothing_and_four_do() -> None:
     assert learned(3, 5.0).usual_s(MIB) is None
     assert learned(4, 5.0).usual_s(MIB) == 5.0
-    assert not learned(3, 5.0).is_overdue(MIB, 1e9, 1000, 1, is_tail=True)
+    assert not learned(3, 5.0).is_overdue(MIB, 59.0, 1000, 1, is_tail=False)
+
+
+def test_at_the_end_one_answer_is_enough() -> None:
+    assert learned(1, 5.0).is_overdue(MIB, 15.1, 0, 1, is_tail=True)
+    assert not learned(0, 5.0).is_overdue(MIB, 59.0, 0, 1, is_tail=True)
+
+
+def test_an_answer_that_drips_ends_though_nothing_was_learned() -> None:
+    assert Pace().is_overdue(MIB, 60.0, 0, 16, is_tail=False)
+    assert not Pace().is_overdue(64 * MIB, 1000.0, 0, 16, is_tail=False), "a thin link takes as long"
+    assert not learned(10, 60.0).is_overdue(MIB, 599.0, 0, 16, is_tail=False), "all take long"
 
 
 def test_small_requests_do_not_tell_of_large_ones_but_large_ones_of_small() -> None:
@@ -72,12 +83,12 @@ def test_late_is_three_times_the_usual_and_three_seconds_at_least(usual_s: float
 @pytest.mark.parametrize("window", [1, 2, 16, 300])
 def test_before_the_end_only_one_that_was_overtaken_by_two_windows_is_late(window: int) -> None:
     pace = learned(10, 1.0)
-    assert not pace.is_overdue(MIB, 1e6, 2 * window - 1, window, is_tail=False)
-    assert pace.is_overdue(MIB, 1e6, 2 * window, window, is_tail=False)
+    assert not pace.is_overdue(MIB, 59.0, 2 * window - 1, window, is_tail=False)
+    assert pace.is_overdue(MIB, 59.0, 2 * window, window, is_tail=False)
 
 
 @settings(deadline=None)
-@given(durations, st.integers(0, 64 * MIB), st.floats(0, 1e6), st.integers(1, 300), st.data())
+@given(durations, st.integers(0, 64 * MIB), st.floats(0, 59.0), st.integers(1, 300), st.data())
 def test_a_link_that_is_slow_for_all_makes_nobody_late(
     noted: list[tuple[int, float]], length_bytes: int, elapsed_s: float, window: int, data: st.DataObject
 ) -> None:

@@ -356,9 +356,18 @@ def test_a_store_that_forgets_the_upload_at_a_wrong_md5() -> None:
 def test_a_question_that_is_never_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probe_module, "_ANSWER_WITHIN_S", 0.05)
     store = Kind()
-    transport = FaultyTransport(MemoryTransport(store.receive), [Fault("hang", times=1000)])
+    tickets: list[Ticket] = []
+
+    class Hanging(FaultyTransport):
+        def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
+            tickets.append(super().send(request, on_done))
+            return tickets[-1]
+
     with pytest.raises(EndpointError, match="takes too long"):
-        run(store, transport)
+        run(store, Hanging(MemoryTransport(store.receive), [Fault("hang", times=1000)]))
+    assert tickets
+    for ticket in tickets:
+        assert vars(ticket)["_on_done"] is None, "it was cancelled"
 
 
 def test_a_question_that_is_answered_the_second_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -286,6 +286,13 @@ def test_whatever_is_listed_its_place_is_inside_the_file(plan: Plan, data: st.Da
     check_cover(plan, kept, missing, rest(plan, *end(kept)))
 
 
+def test_parts_listed_behind_the_last_number() -> None:
+    """Was a bug: a division by zero."""
+    plan = Plan(100, True, 10, 100, StoreLimits(5, 100, 3))
+    others = [ListedPart(number, 5, '"x"') for number in (1, 2, 3, 4, 9)]
+    assert likely_places(plan, [], others) == [Part(1, 0, 5), Part(2, 5, 5), Part(3, 10, 5)]
+
+
 @pytest.mark.parametrize(
     ("sizes", "likely"),
     [

@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fastput.answers import StoreAnswer, to_error
 from fastput.engine import engine as engine_module
 from fastput.engine import prepare
+from fastput.engine.resume import SAMPLE_PARTS
 from fastput.errors import (
     EndpointError,
     FastputError,
@@ -39,10 +42,12 @@ from fastput.model import (
     ObjectAttributes,
     ObjectInfo,
     ObjectUri,
+    Part,
     Progress,
     Receipt,
 )
-from fastput.source import Source
+from fastput.native.slicer import PartBody
+from fastput.source import FileSource
 from fastput.state.journal import Journal, journals
 from fastput.store import Completed
 from fastput.transport.faulty import Fault
@@ -333,6 +338,31 @@ def test_the_receipt_has_all_parts_after_two_deaths(put: Put) -> None:
     put.again(resumed=SIZE)
 
 
+FATES = ["kept", "kept", "kept", "forgotten", "vanished", "hurt", "hurt and forgotten"]
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.sampled_from(FATES) | st.none(), min_size=COUNT, max_size=COUNT).filter(any))
+def test_any_part_may_meet_any_fate(put: Put, fates: list[str | None]) -> None:
+    """None: it wasn't sent. What the store still has as it is in the file isn't sent again, all else is."""
+    sent = {number: fate for number, fate in enumerate(fates, start=1) if fate is not None}
+    put.first(sorted(sent))
+    right = SIZE
+    for number in range(1, COUNT + 1):
+        fate = sent.get(number, "vanished")
+        length_bytes = 5 if number == COUNT else PART
+        if fate not in ("kept", "forgotten"):
+            right -= length_bytes
+        if "forgotten" in fate:
+            put.forget(number)
+        if "hurt" in fate:
+            put.parts[number] = bytes(length_bytes)
+        if fate == "vanished":
+            put.parts.pop(number, None)
+    put.again(resumed=right)
+    put.store.objects.clear()
+
+
 # ---- the source
 
 
@@ -402,27 +432,25 @@ def test_a_file_that_is_another_one_with_the_same_times(put: Put) -> None:
     put.again(resumed=3 * PART)
 
 
-def test_every_part_is_read_again_if_it_is_asked_for(put: Put) -> None:
+@pytest.mark.parametrize("why", ["asked for", "chmod", "ETags"])
+def test_every_part_is_read_again(put: Put, why: str) -> None:
     """A sample of eight may miss one of many; all of them can't."""
     data = content(30 * PART, seed=22)
     put.path.write_bytes(data)
     put.first(29)
     reads: list[int] = []
 
-    def open_source() -> Source:
-        from fastput.source import FileSource
-
-        source = FileSource(put.path)
-        body = source.body
-
-        def counted(part: Any, trailer: str | None) -> Any:
+    class Counted(FileSource):
+        def body(self, part: Part, trailer: str | None) -> PartBody:
             reads.append(part.number)
-            return body(part, trailer)
+            return super().body(part, trailer)
 
-        source.body = counted  # type: ignore[method-assign]
-        return source
-
-    put.again(resumed=29 * PART, open_source=open_source, rechecks_all=True)
+    if why == "chmod":
+        put.path.chmod(0o600)
+    put.again(
+        resumed=29 * PART, open_source=lambda: Counted(put.path), rechecks_all=why == "asked for",
+        verifies_etag=why == "ETags",
+    )  # fmt: skip
     assert sorted(reads) == list(range(1, 31))
 
 
@@ -431,8 +459,17 @@ def test_a_sample_is_read_again(put: Put) -> None:
     put.path.write_bytes(data)
     put.first(29)
     notes: list[str] = []
-    put.again(resumed=29 * PART, on_note=notes.append)
+    reads: list[int] = []
+
+    class Counted(FileSource):
+        def body(self, part: Part, trailer: str | None) -> PartBody:
+            reads.append(part.number)
+            return super().body(part, trailer)
+
+    put.again(resumed=29 * PART, open_source=lambda: Counted(put.path), on_note=notes.append)
     assert any("going on with an earlier upload: 29 parts" in note for note in notes)
+    assert {1, 29, 30} <= set(reads)
+    assert len(reads) <= SAMPLE_PARTS + 1
 
 
 # ---- what was asked for
@@ -734,6 +771,17 @@ def test_what_can_not_be_read_again_is_interrupted_for_good(put: Put, kind: str)
         assert error.exit_status == 130
         engine.expect_nothing_held()
     assert os.listdir(put.state) == []
+
+
+def test_a_file_without_a_place_for_journals_leaves_its_parts_too(put: Put) -> None:
+    """The hint names the way that needs none."""
+    with rig([FAILURES["refused"]], store=put.store, window=1) as engine:
+        job = replace(engine.job(put.path), is_resumable=True)
+        error = engine.engine.submit(job).exception(SECONDS)
+        assert isinstance(error, StoreError)
+        assert error.hint is not None
+        assert f"fastput uploads resume s3://bucket/key {put.path}" in error.hint
+    put.again(resumed=4 * PART, upload_id=put.upload_id)
 
 
 def test_a_file_that_fails_before_its_first_part_leaves_nothing(put: Put) -> None:

@@ -278,6 +278,14 @@ def test_a_strangers_upload_of_a_small_file(tmp_path: Path, kind: str, size_byte
         assert resumed_bytes == there * min(size_bytes, PIECE)
 
 
+def test_all_of_a_strangers_parts_of_a_small_file(tmp_path: Path) -> None:
+    data, path = content(200 * KIB, seed=42), tmp_path / "file"
+    path.write_bytes(data)
+    with rig() as engine:
+        parts = {number: data[(number - 1) * PIECE : number * PIECE] for number in (1, 3, 4)}
+        assert go_on(engine, path, begun_by_others(engine.store, parts), data) == 200 * KIB - PIECE
+
+
 @pytest.mark.parametrize("kind", ["file", "memory", "stream"])
 def test_an_empty_source(tmp_path: Path, kind: str) -> None:
     path = tmp_path / "file"

@@ -72,6 +72,13 @@ def test_never_below_one(wanted: int) -> None:
     assert throttle.window(wanted) == 1
 
 
+def test_many_cuts_are_recovered_from_as_slowly_as_few() -> None:
+    """From one to 64 in single steps: each takes a window of successes."""
+    for times in (6, 20, 100):
+        count = successes_until(cut(64, times), 64, 64)
+        assert 64 * 63 / 2 - 64 <= count <= 64 * 65 / 2
+
+
 @pytest.mark.parametrize("wanted", [2, 3, 16, 64])
 @pytest.mark.parametrize("cuts", [1, 2, 10])
 def test_it_recovers_to_exactly_what_is_wanted(wanted: int, cuts: int) -> None:

@@ -88,16 +88,24 @@ def test_what_they_were_begun_with() -> None:
     assert (only.checksum, only.checksum_type) == ("CRC32", "COMPOSITE")
 
 
-def test_keys_that_no_xml_can_carry() -> None:
+@pytest.mark.parametrize("status", [200, 500])
+def test_keys_that_no_xml_can_carry(status: int) -> None:
     """Asked again, percent-encoded. Not from the start: SeaweedFS says that it has encoded them, and hasn't."""
-    unreadable = StoreError("the store's answer can't be read", status=200)
+    unreadable = StoreError("the store's answer can't be read", status=status, is_temporary=status == 500)
     answers = Answers(unreadable, page("a%1B%5B31m", "a+b%2Bc", following="a%1B"), page("a%25"))
     found = [upload.uri.key for upload in UploadPages(URI, answers)]
-    assert found == ["a\x1b[31m", "a b+c", "a%"]
-    assert answers.asked[1]["EncodingType"] == "url"
+    assert found == ["a\x1b[31m", "a b+c", "a%25"], "the next page can be read again"
+    assert [asked.get("EncodingType") for asked in answers.asked] == [None, "url", None]
     assert answers.asked[2]["KeyMarker"] == "a\x1b"
     with pytest.raises(StoreError, match="can't be read"):
         keys(unreadable, unreadable)
+    assert keys(unreadable, page("a b%20", "a%41")) == ["a b%20", "a%41"], "it hasn't encoded them"
+
+
+def test_other_errors_are_not_asked_about_again() -> None:
+    answers = Answers(StoreError("no", status=500, code="InternalError"))
+    with pytest.raises(StoreError, match="no"):
+        next(UploadPages(URI, answers))
 
 
 def test_percents_are_no_encoding_where_none_was_asked_for() -> None:

@@ -21,6 +21,7 @@ _LEAST_S = 3.0
 # Below this rate the runtime ends connections by itself; an answer that drips escapes it.
 _HOPELESS_BYTES_PER_S = 50e3
 _HOPELESS_S = 60.0
+_HOPELESS_FACTOR = 10.0
 # How often the window was answered since.
 _OVERTAKEN_WINDOWS = 2
 
@@ -51,9 +52,9 @@ class Pace:
             answered_since: how many requests were answered since it was sent.
             is_tail: there is nothing else to send.
         """
-        if elapsed_s >= max(_HOPELESS_S, length_bytes / _HOPELESS_BYTES_PER_S):
-            return True
         usual_s = self.usual_s(length_bytes, 1 if is_tail else _LEAST_SAMPLES)
+        if elapsed_s >= max(_HOPELESS_S, length_bytes / _HOPELESS_BYTES_PER_S, _HOPELESS_FACTOR * (usual_s or 0.0)):
+            return True
         if usual_s is None or elapsed_s < max(_LEAST_S, _SLOW_FACTOR * usual_s):
             return False
         return is_tail or answered_since >= _OVERTAKEN_WINDOWS * window
