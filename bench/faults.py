@@ -55,7 +55,7 @@ def main() -> int:
         problems += runner.close()
         leaked = before.wait_until_released()
     if leaked:
-        problems.append(f"held at the end: {leaked}")
+        problems.append(f"held at the end: {leaked.replace(str(directory), 'DIRECTORY')}")
     seconds = time.monotonic() - started_at
     print(table(ended))
     for problem in problems:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from fastput.engine import engine as engine_module
 from fastput.engine import pace
 from fastput.errors import FastputError, Interrupted, ObjectExists, Stalled, StoreError
 from fastput.limits import REQUEST_OVERHEAD_BYTES
-from fastput.model import Checksum, ConfirmedPart, ObjectInfo, ObjectUri, Progress
+from fastput.model import Checksum, ConfirmedPart, ObjectAttributes, ObjectInfo, ObjectUri, Progress
 from fastput.source import Source, StreamSource
 from fastput.store import Completed
 from fastput.transport import Failure, Request, Response, Ticket, Transport
@@ -232,6 +233,38 @@ def test_memory_holds_the_second_requests_too(tmp_path: Path) -> None:
     with rig([Fault("hang", 5), Fault("hang", 7)], memory_bytes=memory_bytes) as engine:
         check(engine, make("file", tmp_path))
         assert engine.watching.most_bytes <= memory_bytes
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_that_hold_their_memory_go_first_where_there_is_none(tmp_path: Path, kind: str) -> None:
+    """Was a bug: the oldest upload waited for memory that younger ones held for parts that had to be sent again, and
+    those waited for their turn: for ever.
+
+    The older one's Create takes its time, so that the younger gets all the memory.
+    """
+    creates, gate = threading.Event(), Gate((1, 1), (2, 1))
+
+    class Slow(CheckingStore):
+        def create(self, uri: ObjectUri, attributes: ObjectAttributes, checksum: Checksum) -> str:
+            assert uri.key != "older" or creates.wait(SECONDS)
+            return super().create(uri, attributes, checksum)
+
+    memory_bytes = 2 * (2 * PART + REQUEST_OVERHEAD_BYTES)
+    with rig(wrap=gate.over, store=Slow(), memory_bytes=memory_bytes) as engine:
+        older = engine.engine.submit(engine.job(make("file", tmp_path), "older", Checksum.MD5))
+        engine.settle()
+        younger = engine.engine.submit(engine.job(make(kind, tmp_path), "younger", Checksum.MD5))
+        gate.wait_for(1, 1)
+        gate.wait_for(2, 1)
+        creates.set()
+        deadline_s = time.monotonic() + SECONDS
+        while not engine.engine._active[0].wants_to_send():
+            assert time.monotonic() < deadline_s
+            engine.settle()
+        for part in (1, 2):
+            gate.answer(part, 1, ENDINGS["500"])
+        assert older.result(SECONDS).size_bytes == younger.result(SECONDS).size_bytes == len(DATA)
+        engine.expect_nothing_held()
 
 
 class Slowed:

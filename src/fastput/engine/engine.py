@@ -91,6 +91,7 @@ class Engine:
         self._is_ticking = False
         self._queued: deque[Upload] = deque()
         self._active: list[Upload] = []
+        self._refused: list[Upload] = []  # without waiting for what they had under way
         self._is_closing = False
 
     def submit(self, job: Job) -> Future[Receipt]:
@@ -152,6 +153,8 @@ class Engine:
         """Ends the threads and connections. Call it when all futures are resolved."""
         self._shared.stop.set()
         self._shared.loop.stop()
+        for upload in self._refused:
+            upload.let_go()
         self._shared.links.close()
         self._shared.store.close()
 
@@ -198,11 +201,13 @@ class Engine:
 
     def _end_stalled(self, uploads: list[Upload]) -> None:
         """The store doesn't let go of them either."""
+        self._refused += uploads
         for upload in uploads:
             text = f"{upload.job.uri}: nothing moved, and what is under way doesn't end"
             upload.refuse(Stalled(text, upload_id=upload.upload_id))
 
     def _give_up(self, uploads: list[Upload], reason: str) -> None:
+        self._refused += uploads
         for upload in uploads:
             text = f"{upload.job.uri}: {reason}; the store doesn't answer: an upload with parts may be left on it"
             upload.refuse(Interrupted(text, upload_id=upload.upload_id))

@@ -12,6 +12,7 @@ cancelled, and the object isn't completed before it has ended.
 
 from __future__ import annotations
 
+import hashlib
 import random
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from fastput.engine.plan import needed_bytes
 from fastput.engine.request import part_request, put_request
 from fastput.engine.resume import is_md5
 from fastput.engine.shared import Shared
+from fastput.engine.takeover import digest_part
 from fastput.engine.verdict import Verdict, judge
 from fastput.errors import FastputError, IntegrityError, ObjectExists
 from fastput.model import Checksum, ConfirmedPart, Endpoint, ObjectInfo, Part, encode_crc
@@ -383,12 +385,18 @@ class PartSender:
         """--no-clobber met an object, after an answer was lost: is it our own?"""
         part, buffered, uri = sending.part, sending.buffered, self._job.uri
         crc64nvme = buffered.crc64nvme if buffered else sent.body.crc64nvme
-        etag = buffered.md5 or "" if buffered else ""
-        mine = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, None)
+        shared, source = self._shared, self._source
 
-        def looked(done: Future[ObjectInfo | None]) -> None:
+        def look() -> tuple[ObjectInfo | None, str]:
+            info = persist(lambda: shared.store.head(uri), shared.retry, shared.stop, has_answered=True)
+            if buffered is not None:
+                return info, hashlib.md5(buffered.data, usedforsecurity=False).hexdigest()
+            return info, digest_part(source, part).md5.hex()
+
+        def looked(done: Future[tuple[ObjectInfo | None, str]]) -> None:
             self._release(sending)
-            info = done.result()
+            info, etag = done.result()
+            mine = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, None)
             completion = Completion(None, (mine,), part.length_bytes, crc64nvme)
             if info is None or not is_ours(info, completion, self._protection.checksum):
                 raise error
@@ -399,11 +407,7 @@ class PartSender:
             self._shared.sent_bytes += part.length_bytes
             self._owner.confirmed(confirmed)
 
-        shared = self._shared
-        shared.loop.control(
-            lambda: persist(lambda: shared.store.head(uri), shared.retry, shared.stop, has_answered=True),
-            lambda done: self._owner.guard(lambda: looked(done)),
-        )
+        shared.loop.control(look, lambda done: self._owner.guard(lambda: looked(done)))
 
     def _send_again_later(self, sending: Sending, delay_s: float, never_left: bool) -> None:
         part = sending.part

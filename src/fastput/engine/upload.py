@@ -339,8 +339,11 @@ class Upload:
             self._finish(error)
         elif self.is_worth_keeping and not _is_final(error):
             machine.leave()
-            self._error = self._with_hint(error)
-            self._when_written(lambda: self._end_journal(removes=False))
+
+            def put_away() -> None:
+                self._error = self._with_hint(error)
+
+            self._when_written(lambda: self._end_journal(removes=False), put_away)
         else:
             self._abort(machine, error)
 
@@ -412,6 +415,14 @@ class Upload:
             # Out of the engine: what never ends must not keep others waiting.
             self._on_finished(self)
             self.future.set_exception(error)
+
+    def let_go(self) -> None:
+        """After the loop has stopped: a store still holds a call of an upload that was refused."""
+        if not self._is_finished:
+            self._is_finished = True
+            if self._source is not None:
+                self._source.close()
+            self._end_journal(removes=False)
 
     def guard(self, event: Callable[[], Any]) -> None:
         """Runs an event; what it raises fails this upload only."""

@@ -53,6 +53,8 @@ def make_client(options: StoreOptions) -> tuple[Any, Any]:
     except botocore.exceptions.PartialCredentialsError as error:
         raise CredentialsError(f"no credentials: {error}: set both, or give a --profile") from None
     except (ValueError, botocore.exceptions.BotoCoreError) as error:
+        if _is_about_credentials(error):
+            raise CredentialsError(f"no credentials: {error}") from None
         raise UsageError(f"the AWS configuration can't be used: {without_userinfo(str(error))}") from None
     _check_userinfo(client.meta.endpoint_url)  # from the environment, or a profile
     return session, client
@@ -101,6 +103,14 @@ def _innermost(error: BaseException) -> str:
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
+def _is_about_credentials(error: Exception) -> bool:
+    from botocore import exceptions
+
+    names = ("CredentialRetrievalError", "SSOError", "TokenRetrievalError", "UnauthorizedSSOTokenError",
+             "SSOTokenLoadError", "LoginError", "RefreshWithMFAUnsupportedError")  # fmt: skip
+    return isinstance(error, tuple(cls for name in names if (cls := getattr(exceptions, name, None))))
+
+
 def _is_of_the_parser(error: Exception) -> bool:
     """Whether botocore failed at reading an answer: it lets through whatever int() and the like raise there."""
     import traceback
@@ -138,9 +148,7 @@ def translate(error: Exception, uri: ObjectUri, action: str) -> FastputError:
         return to_error(answer, uri, action)
     if isinstance(error, (exceptions.NoCredentialsError, exceptions.PartialCredentialsError)):
         return no_credentials()
-    names = ("CredentialRetrievalError", "SSOError", "TokenRetrievalError", "UnauthorizedSSOTokenError",
-             "SSOTokenLoadError", "LoginError", "RefreshWithMFAUnsupportedError")  # fmt: skip
-    if isinstance(error, tuple(cls for name in names if (cls := getattr(exceptions, name, None)))):
+    if _is_about_credentials(error):
         return CredentialsError(f"no credentials: {error}")
     if isinstance(error, (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.IncompleteReadError)):
         url = urlsplit(str(error.kwargs.get("endpoint_url", "")))
