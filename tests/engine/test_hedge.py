@@ -251,7 +251,7 @@ def test_parts_that_hold_their_memory_go_first_where_there_is_none(tmp_path: Pat
 
     memory_bytes = 2 * (2 * PART + REQUEST_OVERHEAD_BYTES)
     with rig(wrap=gate.over, store=Slow(), memory_bytes=memory_bytes) as engine:
-        older = engine.engine.submit(engine.job(make("file", tmp_path), "older", Checksum.MD5))
+        older = engine.engine.submit(engine.job(DATA, "older", Checksum.MD5))
         engine.settle()
         younger = engine.engine.submit(engine.job(make(kind, tmp_path), "younger", Checksum.MD5))
         gate.wait_for(1, 1)

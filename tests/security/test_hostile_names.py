@@ -42,7 +42,7 @@ def server() -> Iterator[Answering]:
 
 def answer(server: Answering, keys: list[str], upload_id: str) -> None:
     """A list of uploads, first as no XML can have it, then encoded."""
-    listed = "<ListMultipartUploadsResult><Bucket>bucket</Bucket><IsTruncated>false</IsTruncated>{}</ListMultipartUploadsResult>"
+    listed = "<Result><Bucket>bucket</Bucket><IsTruncated>false</IsTruncated>{}</Result>"
     nodes = [f"<Upload><Key>{quote(key, safe='')}</Key><UploadId>{upload_id}</UploadId></Upload>" for key in keys]
     server.set(http(200, listed.format("\x1b").encode()), then=http(200, listed.format("".join(nodes)).encode()))
 
@@ -105,6 +105,15 @@ def test_arguments(machine: Machine, small: Path, option: str) -> None:
     done = machine.run("put", option, f"/nowhere/{ESCAPE}\n\x9b", small, "s3://bucket/key")
     assert done.status != 0
     assert is_clean(done.out + done.err), ascii(done.err)
+
+
+def test_file_names_that_a_shell_takes_for_options(machine: Machine) -> None:
+    """fastput put * s3://bucket/, in a directory of somebody else."""
+    for arguments in ([f"--{ESCAPE}"], [f"-{ESCAPE}\n"], ["--json=\x1b"], ["--checksum", "\x1b\n"], ["\x1b\n\x9b"]):
+        done = machine.run("put", *arguments, "s3://bucket/")
+        assert done.status in (2, 3), done
+        assert is_clean(done.out + done.err), ascii(done.err)
+        assert len(done.err.splitlines()) == 1, done.err
 
 
 MESSAGE = "&#x9b;31mred&#x85;line&#x202e;" + "x" * 5_000

@@ -13,6 +13,7 @@ from fastput.cli.put import put
 from fastput.cli.uploads import uploads
 from fastput.cli.verify import verify
 from fastput.errors import FastputError
+from fastput.text import printable
 from fastput.version import __version__
 
 
@@ -54,16 +55,17 @@ def run() -> int:
     except click.exceptions.Abort:
         status = 130
     except click.ClickException as error:
-        if "\n" in error.format_message():
-            error.show()  # the help, which stands in where all arguments are missing
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # since click 8.2
+            error.show()
         else:
             command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "fastput"
-            click.echo(f"fastput: {error.format_message()} (see {command} --help)", err=True)
+            click.echo(f"fastput: {printable(error.format_message())} (see {command} --help)", err=True)
         status = error.exit_code
     except FastputError as error:
         click.echo(f"fastput: {error}", err=True)
         if "--verbose" in sys.argv:
-            traceback.print_exc()
+            for line in traceback.format_exc().split("\n"):
+                click.echo(printable(line), err=True)
         status = error.exit_status
     except BrokenPipeError:
         status = 1  # whoever read our output has gone

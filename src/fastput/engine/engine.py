@@ -172,7 +172,11 @@ class Engine:
                     self._active.append(upload)
                     upload.start()
             elif not upload.send():
-                return  # no memory: wait for a part to end, and let nobody overtake
+                # No memory: wait for a part to end, and let nobody overtake but those that have theirs already.
+                upload = next((upload for upload in self._active if upload.holds_next()), None)
+                if upload is None:
+                    return
+                upload.send()
 
     def _tick_while_active(self) -> None:
         if not self._is_ticking and (self._active or self._queued):

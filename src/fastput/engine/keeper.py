@@ -35,6 +35,11 @@ class Keeper:
         self._pending.append(part)
         self._write()
 
+    @property
+    def is_idle(self) -> bool:
+        """No transaction is being written."""
+        return not self._is_writing
+
     def when_written(self, then: Callable[[], None]) -> None:
         """Calls when all that was noted is on the disk, or can't be; nobody uses the journal then."""
         self._then = then

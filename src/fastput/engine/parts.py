@@ -147,6 +147,12 @@ class PartSender:
             return False
         return self._peek() is not None
 
+    def holds_next(self) -> bool:
+        """Whether the next part has its memory already: it was buffered and waited for another try."""
+        part = self._peek()
+        sending = self._sending.get(part.number) if part is not None else None
+        return sending is not None and sending.buffered is not None
+
     def send(self) -> bool:
         """Takes the next part on its way. False: there is no memory for it now."""
         part = self._peek()

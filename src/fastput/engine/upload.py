@@ -10,6 +10,7 @@ stay on the store; otherwise it is aborted there. Then its source is closed and 
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -77,6 +78,8 @@ class Upload:
         self._doing = ""  # what they do, for people
         self._error: FastputError | None = None
         self._is_finished = False
+        self._has_ended_journal = False
+        self._journal_lock = threading.Lock()  # guards _has_ended_journal: a store may hold the call that would end it
         self._started_at = 0.0
 
     # ---- towards the receipt
@@ -222,6 +225,10 @@ class Upload:
     def wants_to_send(self) -> bool:
         """Whether send() has something to do now."""
         return self._sender is not None and self._error is None and self._sender.wants_to_send()
+
+    def holds_next(self) -> bool:
+        """Whether send() has something to do that needs no memory."""
+        return self.wants_to_send() and self._sender is not None and self._sender.holds_next()
 
     def send(self) -> bool:
         """Takes the next part on its way. False: there is no memory for it now."""
@@ -412,6 +419,8 @@ class Upload:
                 error = self._with_hint(error)
             elif error.upload_id is None:
                 error.upload_id = self.upload_id  # nobody knows whether it could still be aborted
+            if self._keeper is not None and self._keeper.is_idle:
+                self._end_journal(removes=False)  # who puts it again must not wait for what never ends
             # Out of the engine: what never ends must not keep others waiting.
             self._on_finished(self)
             self.future.set_exception(error)
@@ -455,8 +464,11 @@ class Upload:
             self.future.set_exception(outcome)
 
     def _end_journal(self, removes: bool) -> None:
-        if self._prepared is not None and self._prepared.journal is not None:
-            close_quietly(self._prepared.journal, removes)
+        with self._journal_lock:
+            journal = self._prepared.journal if self._prepared is not None else None
+            if journal is not None and not self._has_ended_journal:
+                self._has_ended_journal = True
+                close_quietly(journal, removes)
 
     def _control(self, doing: str, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Runs blocking work elsewhere, then goes on here."""
