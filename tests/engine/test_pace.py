@@ -100,6 +100,14 @@ def test_a_link_that_is_slow_for_all_makes_nobody_late(
     assert not pace.is_overdue(length_bytes, elapsed_s, answered_since, window, is_tail=False)
 
 
+def test_what_little_is_known_counts_before_the_end_too() -> None:
+    """Was a bug: with fewer than four answers a request was hopeless where at the end it wasn't even late."""
+    pace = learned(1, 1000.0)
+    for elapsed_s in (61.0, 2999.0):
+        assert not pace.is_overdue(MIB, elapsed_s, 0, 4, is_tail=True)
+        assert not pace.is_overdue(MIB, elapsed_s, 0, 4, is_tail=False)
+
+
 @settings(deadline=None)
 @given(durations, st.floats(0, 1e4), st.floats(0, 1e4), st.integers(0, 100), st.integers(0, 100), st.booleans())
 def test_what_is_late_stays_late(
