@@ -38,7 +38,8 @@ def issue(directory: Path, name: str, subject_alt_name: str, days: int = 2) -> P
     )
     _openssl("req", "-newkey", "rsa:2048", "-nodes", "-sha256", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
     _openssl("x509", "-req", "-sha256", "-days", str(days), "-in", request, "-CA", directory / "ca.pem",
-             "-CAkey", directory / "ca.key", "-CAcreateserial", "-extfile", extensions, "-out", certificate)  # fmt: skip
+             "-CAkey", directory / "ca.key", "-CAcreateserial", "-extfile", extensions,
+             "-out", certificate)  # fmt: skip
     return _both(certificate, key)
 
 

@@ -52,9 +52,10 @@ class Pace:
             answered_since: how many requests were answered since it was sent.
             is_tail: there is nothing else to send.
         """
-        usual_s = self.usual_s(length_bytes, 1 if is_tail else _LEAST_SAMPLES)
-        if elapsed_s >= max(_HOPELESS_S, length_bytes / _HOPELESS_BYTES_PER_S, _HOPELESS_FACTOR * (usual_s or 0.0)):
+        known_s = self.usual_s(length_bytes, 1)
+        if elapsed_s >= max(_HOPELESS_S, length_bytes / _HOPELESS_BYTES_PER_S, _HOPELESS_FACTOR * (known_s or 0.0)):
             return True
+        usual_s = known_s if is_tail else self.usual_s(length_bytes)
         if usual_s is None or elapsed_s < max(_LEAST_S, _SLOW_FACTOR * usual_s):
             return False
         return is_tail or answered_since >= _OVERTAKEN_WINDOWS * window
