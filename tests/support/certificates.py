@@ -33,9 +33,7 @@ def issue(directory: Path, name: str, subject_alt_name: str, days: int = 2) -> P
     """
     request, key, certificate = (directory / f"{name}.{suffix}" for suffix in ("csr", "key", "crt"))
     extensions = directory / f"{name}.ext"
-    extensions.write_text(
-        f"subjectAltName={subject_alt_name}\nbasicConstraints=CA:FALSE\nextendedKeyUsage=serverAuth\n"
-    )
+    extensions.write_text(f"subjectAltName={subject_alt_name}\n{_SERVER}")
     _openssl("req", "-newkey", "rsa:2048", "-nodes", "-sha256", "-subj", f"/CN={name}", "-keyout", key, "-out", request)
     _openssl("x509", "-req", "-sha256", "-days", str(days), "-in", request, "-CA", directory / "ca.pem",
              "-CAkey", directory / "ca.key", "-CAcreateserial", "-extfile", extensions,

@@ -29,7 +29,6 @@ from fastput.cli.session import STDIN, send
 from fastput.client import Client
 from fastput.client.client import AUTO, resolve_uri
 from fastput.client.uploads import OpenUpload, Uploads, resumable_checksum
-from fastput.engine.plan import SINGLE_PUT_BYTES
 from fastput.errors import FastputError, JournalError, StoreError, UsageError
 from fastput.model import Checksum, ListedUpload, ObjectUri, Receipt
 from fastput.state.directory import state_directory
@@ -155,7 +154,6 @@ def resume(uri: str, source: str, **options: Any) -> int:
     if source == STDIN:
         raise UsageError("standard input can't be compared with what the store has: give a file")
     target = resolve_uri(source, uri)
-    _check_size(source, target, options["part_size"])
 
     def submit(client: Client, say: Callable[[str], None], path: str) -> Future[Receipt]:
         upload = _chosen(options, target, say)
@@ -175,20 +173,6 @@ def resume(uri: str, source: str, **options: Any) -> int:
         return _or_with_md5(go_on, upload, say) if checksum == AUTO else go_on(checksum)
 
     return send({**options, "no_resume": False}, [source], submit, reporter)
-
-
-def _check_size(source: str, target: ObjectUri, part_bytes: int | None) -> None:
-    """
-    Raises:
-        UsageError: a file that goes in one request has nothing to go on with.
-    """
-    size_bytes = os.path.getsize(source) if os.path.isfile(source) else None
-    # Of what isn't a file the engine says what is wrong with it.
-    if size_bytes is not None and size_bytes <= (part_bytes or SINGLE_PUT_BYTES):
-        raise UsageError(
-            f"{source}: {format_size(size_bytes)} are sent in one request: fastput put {source} {target}, and "
-            f"fastput uploads abort {target} for what is left of it"
-        )
 
 
 def _chosen(options: Mapping[str, Any], target: ObjectUri, say: Callable[[str], None]) -> ListedUpload:

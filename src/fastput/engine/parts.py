@@ -141,8 +141,10 @@ class PartSender:
 
     def wants_to_send(self) -> bool:
         """Whether send() has something to do now."""
-        if self._is_stopped or (self._is_reading and self._reads_in_order):
+        if self._is_stopped:
             return False
+        if self._is_reading and self._reads_in_order:
+            return self._endpoint is not None and self.holds_next()
         if self._endpoint is None and not (self._is_stream and not self._sending):
             return False
         return self._peek() is not None
