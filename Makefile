@@ -23,8 +23,9 @@ build: build/installed-test ## install fastput and what its tests need into .ven
 demo: build/installed-test ## upload a file (FILE=path, or a made one) to a real S3 server here and compare
 	@$(BIN)/python -m bench.demo $(if $(FILE),"$$FILE")
 
+# Most tests wait for a server, a process or a deadline: four at a time use two cores well.
 test: build/installed-test ## run the tests (ARGS="-k word" is handed to pytest)
-	@$(BIN)/python -m pytest -m "not ceph" $(ARGS)
+	@$(BIN)/python -m pytest -n 4 --dist worksteal -m "not ceph" $(ARGS)
 
 test-stores: build/installed-test ## run the tests that need Ceph, a real cluster (as root it is installed first)
 	@missing="$$($(BIN)/python -c 'from bench.servers import ceph; print(*ceph.missing_packages())')" && \
@@ -50,7 +51,7 @@ faults: build/installed-test ## 2,000 uploads under random faults; prints the ta
 
 sanitize: $(C_TESTS) build/installed-test ## run the C tests and those of the extensions with the sanitizers
 	@for program in $(C_TESTS); do echo $$program && ./$$program || exit 1; done
-	@.ci/sanitized $(BIN)/python -m "not ceph" tests/native/test_crc.py tests/native/test_slicer.py tests/source tests/engine \
+	@.ci/sanitized $(BIN)/python -n 4 --dist worksteal -m "not ceph" tests/native/test_crc.py tests/native/test_slicer.py tests/source tests/engine \
 	    tests/transport tests/store tests/client $(ARGS)
 
 clean: ## remove all that was made, .venv too

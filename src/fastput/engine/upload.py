@@ -79,7 +79,7 @@ class Upload:
         self._error: FastputError | None = None
         self._is_finished = False
         self._has_ended_journal = False
-        self._journal_lock = threading.Lock()  # guards _has_ended_journal: a store may hold the call that would end it
+        self._journal_lock = threading.Lock()  # guards both: a store may hold the call that would end it
         self._started_at = 0.0
 
     # ---- towards the receipt
@@ -110,12 +110,21 @@ class Upload:
             self.job, source, shared.store, shared.links, shared.settings, shared.limits, shared.budget.limit_bytes,
             shared.retry, shared.stop, shared.state_directory,
         )  # fmt: skip
-        self._control("the store to say what it takes and has", preparation.run, self._was_prepared)
+
+        def prepare() -> Prepared:
+            prepared = preparation.run()
+            with self._journal_lock:
+                self._prepared = prepared
+                if self._has_ended_journal and prepared.journal is not None:  # it was let go meanwhile
+                    close_quietly(prepared.journal, removes=prepared.journal.entry is None)
+            return prepared
+
+        self._control("the store to say what it takes and has", prepare, self._was_prepared)
 
     def _was_prepared(self, prepared: Prepared) -> None:
         source, shared = self._source, self._shared
         assert source is not None
-        self._prepared, taken = prepared, prepared.taken
+        taken = prepared.taken
         if prepared.journal is not None:
             self._keeper = Keeper(shared.loop, prepared.journal, self.job.note)
         self._machine = MultipartUpload(prepared.plan, taken.parts if taken is not None else ())
@@ -465,10 +474,9 @@ class Upload:
 
     def _end_journal(self, removes: bool) -> None:
         with self._journal_lock:
-            journal = self._prepared.journal if self._prepared is not None else None
-            if journal is not None and not self._has_ended_journal:
-                self._has_ended_journal = True
-                close_quietly(journal, removes)
+            has_ended, self._has_ended_journal = self._has_ended_journal, True
+            if not has_ended and self._prepared is not None and self._prepared.journal is not None:
+                close_quietly(self._prepared.journal, removes)
 
     def _control(self, doing: str, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Runs blocking work elsewhere, then goes on here."""
