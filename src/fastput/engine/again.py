@@ -73,6 +73,8 @@ def retry_delay_s(
         delay_s = retry.throttled.delay_s(sending.throttled, uniform)
     elif response.failure is not None and link.has_answered:
         delay_s = _lost_link_delay_s(sending, link, retry.lost_link, now_s, uniform)
+    elif response.failure is not None and link.is_reached and response.failure is not Failure.TLS:
+        delay_s = retry.lost_link.delay_s(sending.attempt, uniform)
     elif response.failure is not None:
         delay_s = retry.first_contact.delay_s(sending.attempt, uniform)
     else:

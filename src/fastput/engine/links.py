@@ -29,6 +29,7 @@ class Link:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
         self.has_answered = False
+        self.is_reached = False  # by the control plane
         self.answered_at_s = 0.0  # of the monotonic clock
         self.pace = Pace()
         self.profile: StoreProfile | None = None

@@ -222,6 +222,7 @@ class Upload:
     def _created(self, answer: tuple[Endpoint, Link, str | None]) -> None:
         endpoint, link, upload_id = answer
         assert self._machine is not None and self._sender is not None
+        link.is_reached |= upload_id is not None
         if self._machine.state is State.CREATING:
             self._machine.created(upload_id)
         if self._error is not None:
