@@ -26,8 +26,13 @@ def acknowledged_bytes(port: int) -> int:
         try:
             if not os.readlink(f"/proc/self/fd/{descriptor}").startswith("socket:"):
                 continue
-            # A duplicate: the socket object closes what it was given.
-            with socket.socket(fileno=os.dup(descriptor)) as connection:
+            duplicate = os.dup(descriptor)
+            try:
+                connection = socket.socket(fileno=duplicate)
+            except OSError:
+                os.close(duplicate)  # the number has become another file's meanwhile
+                continue
+            with connection:
                 if connection.getpeername()[1] != port:
                     continue
                 info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO_BYTES)
