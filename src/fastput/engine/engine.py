@@ -191,7 +191,9 @@ class Engine:
         for upload in list(self._active):
             upload.hurry(now_s, is_tail)
         waiting = [(upload, reason) for upload in self._active if (reason := upload.waits_for) is not None]
-        judgement = self._watchdog.look(now_s, shared.activity, shared.links.moved_bytes, bool(waiting))
+        # Without a part in flight it could only be control calls that are said again and again: nothing moves by that.
+        moved_bytes = shared.links.moved_bytes if shared.in_flight else lambda: 0
+        judgement = self._watchdog.look(now_s, shared.activity, moved_bytes, bool(waiting))
         if judgement.should_say and self._on_stall is not None:
             with contextlib.suppress(Exception):  # a mistake of the caller's touches no upload
                 self._on_stall(f"nothing has moved for {judgement.idle_s:.0f} s: waiting for {waiting[0][1]}")
