@@ -80,10 +80,14 @@ class Case:
             assert time.monotonic() < deadline_s, "the moment never came"
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """kill -9, and the network forgets the process."""
-        process.send_signal(signal.SIGKILL)
-        process.communicate(timeout=ENDS_WITHIN_S)
-        assert process.returncode == -signal.SIGKILL
+        """kill -9, in the middle of an upload."""
+        process.kill()
+        ended = self.end(process)
+        assert ended.status == -signal.SIGKILL, ended
+        self.was_killed()
+
+    def was_killed(self) -> None:
+        """The network forgets the process, and little is left on the store."""
         self.kills += 1
         self.proxy.cut()
         known = {summary.entry.upload_id for summary in journals(self.journal) if summary.entry}
@@ -101,11 +105,10 @@ class Case:
 
     def put(self, *options: str) -> Sent:
         """Puts it again, to the end."""
-        return self.expect_sent(self.start(*options))
+        return self.expect_sent(self.end(self.start(*options)))
 
-    def expect_sent(self, process: subprocess.Popen[bytes]) -> Sent:
-        """It ends well."""
-        ended = self.end(process)
+    def expect_sent(self, ended: Ended) -> Sent:
+        """It ended well."""
         assert (ended.status, ended.err) == (0, ""), ended
         events = {event["event"]: event for event in ended.events}
         notes = [event["message"] for event in ended.events if event["event"] == "note"]
@@ -194,7 +197,7 @@ def clean_s(
         case = make_case(seaweedfs, s3, name, proxy_of_session, large, state)
         proxy_of_session.bytes_per_s = THROTTLED_BYTES_PER_S
         started_s = time.monotonic()
-        sent = case.expect_sent(case.start())
+        sent = case.put()
         took_s.append(time.monotonic() - started_s)
         proxy_of_session.bytes_per_s = None
         case.check_object(sent)

@@ -111,7 +111,7 @@ def test_two_at_the_same_time(case: Case) -> None:
     assert second.events[0]["error"] == "JournalBusy"
     assert f"process {first.pid} " in second.events[0]["message"]
     case.proxy.release()
-    case.check_object(case.expect_sent(first))
+    case.check_object(case.expect_sent(case.end(first)))
     case.check_left()
 
 
@@ -129,7 +129,7 @@ def test_two_resume_at_the_same_time(case: Case) -> None:
     case.wait_for(trap, winner)
     assert case.end(loser).status == 12
     case.proxy.release()
-    sent = case.expect_sent(winner)
+    sent = case.expect_sent(case.end(winner))
     assert sent.resumed_bytes >= 8 * PART_BYTES
     case.check_object(sent)
     case.check_left()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
+import signal
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -20,12 +22,14 @@ def kill_at_time(case: Case, after_s: float) -> None:
     """If it has ended by then, it is put again and has half the time."""
     while True:
         process = case.start()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(after_s)
-        except subprocess.TimeoutExpired:
-            case.kill(process)
+        process.kill()  # it may have ended just before
+        ended = case.end(process)
+        if ended.status == -signal.SIGKILL:
+            case.was_killed()
             return
-        case.check_object(case.expect_sent(process))
+        case.check_object(case.expect_sent(ended))
         case.kills = case.proxy.part_bytes = 0  # nothing is left to go on with
         after_s /= 2
 
