@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import signal
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench import process
 from bench.servers.sink import Sink
-from bench.sink.build import build
 
 # Signed 64 KiB chunks, the most wordy framing that is in use, add 0.14%.
 FRAMING_SHARE = 0.01
@@ -60,12 +55,16 @@ class Job:
 def measure(job: Job, sink: Sink) -> Row:
     """Runs the command and ends all that it started."""
     sink.reset()
-    with tempfile.TemporaryDirectory(prefix="fastput-run-") as directory:
-        report, log = Path(directory, "report.json"), Path(directory, "log")
-        error = _run(job, report, log)
-        if error:
-            return Row(job.peer, job.run, error)
-        cost = json.loads(report.read_text())
+    with (
+        tempfile.TemporaryDirectory(prefix="fastput-run-") as directory,
+        process.start(job.command, job.environment, Path(directory)) as running,
+    ):
+        if not running.ended_within(job.timeout_s):
+            return Row(job.peer, job.run, f"not done after {job.timeout_s:g} s")
+        status, cost = running.process.returncode, running.cost()
+        if status or not cost:
+            return Row(job.peer, job.run, f"status {status}: {running.output_tail(OUTPUT_TAIL_CHARACTERS)}")
+    error = ""
     seen = sink.stats()
     if seen.objects != 1 or seen.object_bytes != job.object_bytes:
         error = f"the sink has {seen.objects} objects of {seen.object_bytes} bytes, not 1 of {job.object_bytes}"
@@ -77,40 +76,13 @@ def measure(job: Job, sink: Sink) -> Row:
         job.peer,
         job.run,
         error,
-        wall_s=cost["wall_s"],
-        user_s=cost["user_s"],
-        sys_s=cost["sys_s"],
-        max_rss_bytes=cost["max_rss_bytes"],
-        first_byte_s=seen.first_body_s - cost["start_s"],
+        wall_s=cost.wall_s,
+        user_s=cost.user_s,
+        sys_s=cost.sys_s,
+        max_rss_bytes=cost.max_rss_bytes,
+        first_byte_s=seen.first_body_s - cost.start_s,
         body_bytes=seen.body_bytes,
         most_connections=seen.most_connections,
         sink_cpu_s=seen.cpu_s,
         requests=seen.requests,
     )
-
-
-def _run(job: Job, report: Path, log: Path) -> str:
-    """Empty, or what went wrong."""
-    command = [str(build("timed")), str(report), *job.command]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            command,
-            env=dict(job.environment),
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        with process:
-            try:
-                status = process.wait(job.timeout_s)
-            except subprocess.TimeoutExpired:
-                return f"not done after {job.timeout_s:g} s"
-            finally:
-                # Also what a command left behind.
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-    if status:
-        tail = log.read_text(errors="replace").strip()[-OUTPUT_TAIL_CHARACTERS:]
-        return f"status {status}: {tail}"
-    return ""

@@ -1,1 +1,1 @@
-"""The discarding S3-shaped server: C sources and their build."""
+"""The discarding S3-shaped server: C sources."""

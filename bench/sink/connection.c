@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "connection.h"
 
+#include "inflow.h"
+#include "shape.h"
 #include "stats.h"
 
 #include <errno.h>
@@ -21,9 +23,14 @@ enum expected { HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER, ANSWER }
 struct connection {
     int fd;
     bool counted;
+    bool receiving; /* a body */
+    struct inflow *inflow;
     enum expected expected;
     uint64_t left_bytes; /* of the body or chunk */
     uint64_t body_bytes; /* so far */
+    uint64_t ration_bytes; /* left of this tick's, while there is a cap */
+    struct purse purse;
+    int buffer_bytes; /* 0: the kernel's choice */
     struct head head;    /* points into head_text */
     enum s3_kind kind;
     size_t have_bytes; /* unread, at the start of text */
@@ -33,35 +40,72 @@ struct connection {
 
 enum step { ON, WAIT, END };
 
-struct connection *connection_new(int fd)
+struct connection *connection_new(int fd, struct inflow *inflow)
 {
     struct connection *c = calloc(1, sizeof *c);
-    if (c)
+    if (c) {
         c->fd = fd;
+        c->inflow = inflow;
+    }
     return c;
+}
+
+int connection_fd(const struct connection *c)
+{
+    return c->fd;
+}
+
+static void begin_receiving(struct connection *c)
+{
+    c->receiving = true;
+    atomic_fetch_add(&c->inflow->receiving, 1);
+    c->ration_bytes = 0;
+    if (shape_on())
+        purse_open(&c->purse, shape_now_ns());
+}
+
+static void end_receiving(struct connection *c)
+{
+    if (c->receiving)
+        atomic_fetch_sub(&c->inflow->receiving, 1);
+    c->receiving = false;
 }
 
 void connection_free(struct connection *c)
 {
     if (c->expected != HEAD)
         stats_request(c->kind, c->body_bytes, false);
-    if (c->counted)
+    end_receiving(c);
+    if (c->counted) {
         stats_connection_closed();
+        atomic_fetch_sub(&c->inflow->open, 1);
+    }
     close(c->fd);
     free(c);
 }
 
 static bool about_sink(const struct connection *c)
 {
-    return c->kind == S3_SINK_STATS || c->kind == S3_SINK_RESET;
+    return c->kind == S3_SINK_STATS || c->kind == S3_SINK_RESET || c->kind == S3_SINK_SHAPE;
 }
 
-/* How many bytes of `want_bytes` this connection may take now; 0: later. The place
- * for a cap for all, a cap for each connection and a knee. */
+/* How many bytes of `want_bytes` this connection may take now; 0: at the next tick. */
 static size_t allowance(const struct connection *c, uint64_t want_bytes)
 {
-    (void)c;
-    return want_bytes < TAKE_BYTES ? (size_t)want_bytes : TAKE_BYTES;
+    uint64_t most_bytes = shape_on() ? c->ration_bytes : TAKE_BYTES;
+    return want_bytes < most_bytes ? (size_t)want_bytes : (size_t)most_bytes;
+}
+
+void connection_ration(struct connection *c, int64_t share_bytes, int64_t now_ns)
+{
+    if (!shape_on())
+        return;
+    int buffer_bytes = shape_buffer_bytes();
+    if (c->buffer_bytes != buffer_bytes) {
+        c->buffer_bytes = buffer_bytes;
+        setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &buffer_bytes, sizeof buffer_bytes);
+    }
+    c->ration_bytes = (uint64_t)shape_ration(&c->purse, share_bytes, now_ns);
 }
 
 static enum step received(ssize_t got)
@@ -133,7 +177,10 @@ static enum step read_head(struct connection *c)
     if (!c->counted && !about_sink(c)) {
         c->counted = true;
         stats_connection_opened();
+        atomic_fetch_add(&c->inflow->open, 1);
     }
+    if (c->left_bytes || head->chunked)
+        begin_receiving(c);
     static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
     return head->expect_continue && !c->have_bytes ? send_text(c, go_on, sizeof go_on - 1) : ON;
 }
@@ -144,6 +191,11 @@ static void dropped(struct connection *c, size_t bytes)
         stats_first_body();
     c->body_bytes += bytes;
     c->left_bytes -= bytes;
+    atomic_fetch_add_explicit(&c->inflow->body_bytes, bytes, memory_order_relaxed);
+    if (shape_on()) {
+        c->ration_bytes -= bytes < c->ration_bytes ? bytes : c->ration_bytes;
+        shape_took(&c->purse, bytes);
+    }
 }
 
 /* Drops what there is of a body or chunk: MSG_TRUNC frees it in the kernel, without a copy. */
@@ -185,6 +237,17 @@ static enum step read_trailer(struct connection *c)
     return step;
 }
 
+/* What isn't named has no cap from now on. */
+static bool change_shape(const char *query)
+{
+    char rate[32] = "0", connection_rate[32] = "0", knee[32] = "0";
+    query_get(query, "rate", rate, sizeof rate);
+    query_get(query, "connection_rate", connection_rate, sizeof connection_rate);
+    query_get(query, "knee", knee, sizeof knee);
+    return shape_set((struct shape){strtod(rate, NULL), strtod(connection_rate, NULL),
+                                    (unsigned)strtoul(knee, NULL, 10)});
+}
+
 static enum step answer(struct connection *c)
 {
     char out[ANSWER_BYTES], stats[STATS_BYTES];
@@ -194,12 +257,16 @@ static enum step answer(struct connection *c)
                                                      : c->body_bytes;
     if (object_bytes > c->body_bytes)
         return END;
+    end_receiving(c);
     if (c->kind == S3_SINK_STATS) {
         stats_json(stats);
         out_bytes = s3_respond(out, "200 OK", "", "application/json", stats);
     } else if (c->kind == S3_SINK_RESET) {
         stats_reset();
         out_bytes = s3_respond(out, "200 OK", "", NULL, "");
+    } else if (c->kind == S3_SINK_SHAPE) {
+        const char *status = change_shape(head->query) ? "200 OK" : "400 Bad Request";
+        out_bytes = s3_respond(out, status, "", NULL, "");
     } else {
         out_bytes = s3_answer(head, c->kind, object_bytes, out);
         stats_request(c->kind, c->body_bytes, true);
@@ -242,5 +309,7 @@ enum progress connection_advance(struct connection *c)
     }
     if (step == END)
         return ENDED;
+    if (c->receiving && shape_on())
+        return RATIONED;
     return !answered && c->left_bytes >= BULK_BYTES ? IN_BULK : IN_DIALOGUE;
 }

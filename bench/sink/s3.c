@@ -179,6 +179,8 @@ enum s3_kind s3_classify(const struct head *head)
         return S3_SINK_STATS;
     if (is(head->path, "/_reset") && is(method, "POST"))
         return S3_SINK_RESET;
+    if (is(head->path, "/_shape") && is(method, "POST"))
+        return S3_SINK_SHAPE;
     if (is(head->path, "/"))
         return is(method, "GET") ? S3_LIST_BUCKETS : S3_OTHER;
 

@@ -24,6 +24,7 @@
     X(LIST_BUCKETS, "list_buckets")                                           \
     X(SINK_STATS, "sink_stats")                                               \
     X(SINK_RESET, "sink_reset")                                               \
+    X(SINK_SHAPE, "sink_shape")                                               \
     X(OTHER, "other")
 
 enum s3_kind {

@@ -12,10 +12,13 @@
  */
 #define _GNU_SOURCE
 #include "connection.h"
+#include "inflow.h"
+#include "shape.h"
 #include "stats.h"
 
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <math.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -42,13 +45,64 @@ static void die(const char *what)
     exit(1);
 }
 
+/* Connections, and those of them that wait for their ration instead of for data. */
+struct loop {
+    int epoll;
+    struct connection **rationed;
+    size_t rationed_count, rationed_room;
+    int64_t tick_ns; /* when the next one is due */
+};
+
+static void listen_to(struct loop *loop, struct connection *c)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
+    if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, connection_fd(c), &event))
+        connection_free(c);
+}
+
+static void put_on_rations(struct loop *loop, struct connection *c)
+{
+    if (loop->rationed_count == loop->rationed_room) {
+        loop->rationed_room = loop->rationed_room * 2 + BATCH;
+        loop->rationed = realloc(loop->rationed, loop->rationed_room * sizeof *loop->rationed);
+        if (!loop->rationed)
+            abort();
+    }
+    epoll_ctl(loop->epoll, EPOLL_CTL_DEL, connection_fd(c), NULL);
+    loop->rationed[loop->rationed_count++] = c;
+}
+
+static void tick(struct loop *loop, int64_t now_ns)
+{
+    int64_t share_bytes = shape_share(now_ns);
+    size_t stay = 0;
+    for (size_t i = 0; i < loop->rationed_count; i++) {
+        struct connection *c = loop->rationed[i];
+        connection_ration(c, share_bytes, now_ns);
+        switch (connection_advance(c)) {
+        case RATIONED: loop->rationed[stay++] = c; break;
+        case ENDED: connection_free(c); break;
+        default: listen_to(loop, c);
+        }
+    }
+    loop->rationed_count = stay;
+    loop->tick_ns = now_ns + TICK_NS;
+}
+
+/* Until the next tick. */
+static int wait_ms(const struct loop *loop)
+{
+    int64_t left_ns = loop->tick_ns - shape_now_ns();
+    return left_ns <= 0 ? 0 : (int)((left_ns + 999999) / 1000000);
+}
+
 static void *loop_main(void *argument)
 {
     const struct timespec nap = {.tv_nsec = NAP_NS};
     struct epoll_event ready[BATCH];
-    int epoll = *(int *)argument;
+    struct loop *loop = argument;
     for (;;) {
-        int count = epoll_wait(epoll, ready, BATCH, -1);
+        int count = epoll_wait(loop->epoll, ready, BATCH, loop->rationed_count ? wait_ms(loop) : -1);
         bool only_bulk = count > 0;
         for (int i = 0; i < count; i++) {
             struct connection *c = ready[i].data.ptr;
@@ -56,8 +110,14 @@ static void *loop_main(void *argument)
             only_bulk &= progress == IN_BULK;
             if (progress == ENDED)
                 connection_free(c);
+            else if (progress == RATIONED)
+                put_on_rations(loop, c);
         }
-        if (only_bulk)
+        if (loop->rationed_count) {
+            int64_t now_ns = shape_now_ns();
+            if (now_ns >= loop->tick_ns)
+                tick(loop, now_ns);
+        } else if (only_bulk)
             nanosleep(&nap, NULL);
     }
     return NULL;
@@ -93,9 +153,47 @@ static int listen_at(const char *address, unsigned short port)
     if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) || listen(fd, 4096))
         die("sink: listen");
     getsockname(fd, (struct sockaddr *)&at, &at_bytes);
-    printf("listening %u\n", ntohs(at.sin_port));
-    fflush(stdout);
+    printf(" %u", ntohs(at.sin_port));
     return fd;
+}
+
+static struct loop loops[LOOPS_MAX];
+static int loop_count = 1;
+
+struct door {
+    int listener;
+    struct inflow *inflow;
+};
+
+static void *door_main(void *argument)
+{
+    const struct door *door = argument;
+    for (unsigned next = 0;; next++) {
+        int fd = accept4(door->listener, NULL, NULL, SOCK_CLOEXEC);
+        if (fd < 0)
+            continue;
+        struct connection *c = connection_new(fd, door->inflow);
+        if (c)
+            listen_to(&loops[next % (unsigned)loop_count], c);
+        else
+            close(fd);
+    }
+    return NULL;
+}
+
+static pthread_t start(void *(*thread_main)(void *), void *argument)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, thread_main, argument))
+        die("sink: pthread_create");
+    return thread;
+}
+
+static double number(const char *text)
+{
+    char *end;
+    double value = strtod(text, &end);
+    return end == text || *end ? NAN : value;
 }
 
 int main(int argc, char **argv)
@@ -104,25 +202,43 @@ int main(int argc, char **argv)
         {"port", required_argument, NULL, 'p'},
         {"bind", required_argument, NULL, 'b'},
         {"stats", required_argument, NULL, 's'},
+        {"series", required_argument, NULL, 'e'},
         {"threads", required_argument, NULL, 't'},
+        {"rate", required_argument, NULL, 'r'},
+        {"connection-rate", required_argument, NULL, 'c'},
+        {"knee", required_argument, NULL, 'k'},
         {"die-with-parent", no_argument, NULL, 'd'},
         {0},
     };
-    const char *address = "127.0.0.1";
-    int port = 0, loops = 1;
+    const char *address = "127.0.0.1", *series_path = NULL;
+    struct shape shape = {0};
+    int ports[DOORS_MAX] = {0}, given_ports = 0;
+    bool good = true;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
         switch (option) {
-        case 'p': port = atoi(optarg); break;
+        case 'p':
+            good &= given_ports < DOORS_MAX;
+            if (good)
+                ports[given_ports++] = atoi(optarg);
+            break;
         case 'b': address = optarg; break;
         case 's': stats_path = optarg; break;
-        case 't': loops = atoi(optarg); break;
+        case 'e': series_path = optarg; break;
+        case 't': loop_count = atoi(optarg); break;
+        case 'r': shape.rate_bytes_per_s = number(optarg); break;
+        case 'c': shape.connection_rate_bytes_per_s = number(optarg); break;
+        case 'k': shape.knee = (unsigned)strtoul(optarg, NULL, 10); break;
         case 'd': prctl(PR_SET_PDEATHSIG, SIGTERM); break;
-        default: loops = 0;
+        default: good = false;
         }
     }
-    if (loops < 1 || loops > LOOPS_MAX || port < 0 || port > 65535 || optind < argc) {
-        fprintf(stderr, "usage: sink [--port N] [--bind ADDRESS] [--stats FILE] [--threads N] "
-                        "[--die-with-parent]\n");
+    int door_count = given_ports ? given_ports : 1;
+    for (int i = 0; i < door_count; i++)
+        good &= ports[i] >= 0 && ports[i] <= 65535;
+    if (!good || loop_count < 1 || loop_count > LOOPS_MAX || optind < argc || !shape_set(shape)) {
+        fprintf(stderr, "usage: sink [--port N]... [--bind ADDRESS] [--stats FILE] [--series FILE] "
+                        "[--threads N] [--rate BYTES_PER_S [--knee CONNECTIONS]] "
+                        "[--connection-rate BYTES_PER_S] [--die-with-parent]\n");
         return 2;
     }
 
@@ -131,26 +247,25 @@ int main(int argc, char **argv)
     sigaddset(&ends, SIGTERM);
     sigaddset(&ends, SIGINT);
     pthread_sigmask(SIG_BLOCK, &ends, NULL);
-    pthread_t thread;
-    if (pthread_create(&thread, NULL, signals_main, &ends))
-        die("sink: pthread_create");
-    static int epolls[LOOPS_MAX];
-    for (int i = 0; i < loops; i++) {
-        epolls[i] = epoll_create1(EPOLL_CLOEXEC);
-        if (epolls[i] < 0 || pthread_create(&thread, NULL, loop_main, &epolls[i]))
-            die("sink: pthread_create");
+    start(signals_main, &ends);
+    for (int i = 0; i < loop_count; i++) {
+        loops[i].epoll = epoll_create1(EPOLL_CLOEXEC);
+        if (loops[i].epoll < 0)
+            die("sink: epoll_create1");
+        start(loop_main, &loops[i]);
     }
+    if (series_path)
+        inflow_record(series_path, (unsigned)door_count);
 
-    int listener = listen_at(address, (unsigned short)port);
-    for (unsigned next = 0;; next++) {
-        int fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-        if (fd < 0)
-            continue;
-        struct connection *c = connection_new(fd);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
-        if (!c)
-            close(fd);
-        else if (epoll_ctl(epolls[next % (unsigned)loops], EPOLL_CTL_ADD, fd, &event))
-            connection_free(c);
+    static struct door doors[DOORS_MAX];
+    pthread_t last;
+    printf("listening");
+    for (int i = 0; i < door_count; i++) {
+        doors[i] = (struct door){listen_at(address, (unsigned short)ports[i]), &inflows[i]};
+        last = start(door_main, &doors[i]);
     }
+    printf("\n");
+    fflush(stdout);
+    pthread_join(last, NULL);
+    return 0;
 }

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "stats.h"
 
+#include "inflow.h"
+
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -105,5 +107,9 @@ void stats_json(char *out)
                                      s3_kind_names[kind], (unsigned long long)seen.requests[kind]);
             comma = ", ";
         }
-    snprintf(out + used, STATS_BYTES - used, "}}\n");
+    used += (size_t)snprintf(out + used, STATS_BYTES - used, "}, \"door_bytes\": [");
+    for (int door = 0; door < DOORS_MAX; door++)
+        used += (size_t)snprintf(out + used, STATS_BYTES - used, "%s%llu", door ? ", " : "",
+                                 atomic_load(&inflows[door].body_bytes));
+    snprintf(out + used, STATS_BYTES - used, "]}\n");
 }
