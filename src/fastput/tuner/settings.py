@@ -13,7 +13,9 @@ class Settings:
     Attributes:
         window: the most requests in flight.
         part_bytes: the size of parts that aren't planned yet; None leaves it to the file's size.
+        sheds: what is in flight beyond the window is taken back now, and sent again later.
     """
 
     window: int = DEFAULT_WINDOW
     part_bytes: int | None = None
+    sheds: bool = False
