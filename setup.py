@@ -30,6 +30,7 @@ setup(
             extension("crc", CHECKSUMS),
             extension("slicer", ["csrc/slicer.c"]),
             extension("allocator", ["csrc/allocator.c"]),
+            extension("connections", ["csrc/connections.c"]),
         ],
         build_dir="build/cython",
         include_path=["src"],

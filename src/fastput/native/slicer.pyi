@@ -4,6 +4,8 @@ class PartBody:
     length_bytes: int
     body_bytes: int
     read_bytes: int
+    read_ns: int
+    read_cpu_ns: int
     trailer: str | None
     @property
     def crc64nvme(self) -> int: ...

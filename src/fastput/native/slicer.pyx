@@ -19,6 +19,8 @@ from cpython.buffer cimport (
 )
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 from libc.string cimport memcpy
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from posix.types cimport clockid_t
 
 import base64
 import os
@@ -79,12 +81,24 @@ cdef list _chunks(int64_t length_bytes):
     return [length_bytes] if length_bytes else []
 
 
+cdef extern from "time.h" nogil:
+    clockid_t CLOCK_THREAD_CPUTIME_ID
+
+
+cdef int64_t now_ns(clockid_t clock) noexcept nogil:
+    cdef timespec now
+    clock_gettime(clock, &now)
+    return <int64_t>now.tv_sec * 1_000_000_000 + now.tv_nsec
+
+
 cdef class PartBody:
     """The body of one part's request, read once from front to back. Made by FileBody and MemoryBody."""
 
     cdef readonly int64_t length_bytes
     cdef readonly int64_t body_bytes
     cdef readonly int64_t read_bytes
+    cdef readonly int64_t read_ns  # that reading and hashing took,
+    cdef readonly int64_t read_cpu_ns  # and of that on the CPU; the rest was waiting for the disk
     cdef readonly str trailer
     cdef fp_hashes _hashes
     cdef fp_slice_status _status
@@ -155,9 +169,13 @@ cdef class PartBody:
         """Fills a writable buffer; returns the number of bytes, 0 at the end of the body or after a failure."""
         cdef Py_buffer view
         PyObject_GetBuffer(buffer, &view, PyBUF_SIMPLE | PyBUF_WRITABLE)
+        cdef int64_t began_ns = now_ns(CLOCK_MONOTONIC)
+        cdef int64_t cpu_began_ns = now_ns(CLOCK_THREAD_CPUTIME_ID)
         try:
             return self._fill(<char *>view.buf, <size_t>view.len)
         finally:
+            self.read_ns += now_ns(CLOCK_MONOTONIC) - began_ns
+            self.read_cpu_ns += now_ns(CLOCK_THREAD_CPUTIME_ID) - cpu_began_ns
             PyBuffer_Release(&view)
 
     def read(self, Py_ssize_t size=-1, /):

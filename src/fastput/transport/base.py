@@ -63,6 +63,35 @@ class Response:
     reason: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the kernel knows of a transport's connections. The first six are sums since the transport was made.
+
+    Attributes:
+        acknowledged_bytes: cumulatively or selectively: what the other end has.
+        sent_bytes: repetitions included.
+        retransmitted_bytes: of those.
+        busy_us: summed over the connections: there was something to send, or to be acknowledged.
+        receiver_limited_us: of that: the other end's window was full.
+        buffer_limited_us: of that: the send buffer was too small.
+        open_connections: now.
+        active_connections: of those: something was acknowledged since the look before.
+        rtt_us: of the active ones, the mean weighted by what was acknowledged; 0: unknown.
+        min_rtt_us: the least that each has seen, mean over the open ones; 0: unknown.
+    """
+
+    acknowledged_bytes: int = 0
+    sent_bytes: int = 0
+    retransmitted_bytes: int = 0
+    busy_us: int = 0
+    receiver_limited_us: int = 0
+    buffer_limited_us: int = 0
+    open_connections: int = 0
+    active_connections: int = 0
+    rtt_us: int = 0
+    min_rtt_us: int = 0
+
+
 class Ticket(Protocol):
     """A request under way."""
 
@@ -78,8 +107,17 @@ class Transport(Protocol):
 
     def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket: ...
 
-    def moved_bytes(self) -> int:
-        """Grows while the other end takes bytes; 0 where that can't be told."""
+    def traffic(self) -> Traffic | None:
+        """What the connections do; None where that can't be told. One thread at a time."""
+
+    def catch(self, connections: int, within_s: float) -> None:
+        """Waits until so many are open and paced, or gives up; by the thread that calls traffic()."""
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        """The most that all connections together may send, from the next look at the traffic on; None: no limit.
+
+        Each look shares it anew among those that are sending.
+        """
 
     def close(self) -> None:
         """Cancels what is under way, waits for its callbacks, frees threads and connections."""

@@ -5,15 +5,17 @@ Measured choices: docs/decisions/0002-data-plane.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from awscrt import auth, exceptions, http, io, s3
 
 from fastput.model import Credentials, Endpoint, TlsOptions
-from fastput.transport.base import Failure, Request, Response, Ticket, framing_headers
-from fastput.transport.sockets import acknowledged_bytes
+from fastput.native.connections import Connections
+from fastput.transport.base import Failure, Request, Response, Ticket, Traffic, framing_headers
 
 # The connections that a client may open follow its target: max(10, target / 0.4). They are only opened when
 # requests are there for them, so that our window is the concurrency.
@@ -54,12 +56,30 @@ class CrtRuntime:
     """The threads that all transports of one client share."""
 
     def __init__(self, threads: int | None = None) -> None:
-        loops = io.EventLoopGroup(threads or min(_MAX_THREADS, len(os.sched_getaffinity(0))))
+        with _making_loops:
+            before = _epolls()
+            loops = io.EventLoopGroup(threads or min(_MAX_THREADS, len(os.sched_getaffinity(0))))
+            self._epolls = sorted(_epolls() - before)
         self._bootstrap = io.ClientBootstrap(loops, io.DefaultHostResolver(loops))
 
     def transport(self, endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> CrtTransport:
         """A transport to one host and port: the runtime tells endpoints of one S3 client apart by host only."""
-        return CrtTransport(self._bootstrap, endpoint, credentials, tls)
+        return CrtTransport(self._bootstrap, self._epolls, endpoint, credentials, tls)
+
+
+# The runtime doesn't say which connections are its own; what its event loops watch does.
+_making_loops = threading.Lock()
+
+
+def _epolls() -> set[int]:
+    """Descriptors of this process that are event loops; none where that isn't Linux's epoll."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for name in os.listdir("/proc/self/fd"):
+            with contextlib.suppress(OSError):  # closed meanwhile
+                if os.readlink(f"/proc/self/fd/{name}") == "anon_inode:[eventpoll]":
+                    found.add(int(name))
+    return found
 
 
 class CrtTransport:
@@ -68,6 +88,7 @@ class CrtTransport:
     def __init__(
         self,
         bootstrap: io.ClientBootstrap,
+        epolls: Sequence[int],
         endpoint: Endpoint,
         credentials: Callable[[], Credentials],
         tls: TlsOptions,
@@ -75,7 +96,7 @@ class CrtTransport:
         provider = auth.AwsCredentialsProvider.new_delegate(_Provide(credentials))
         self._signing = {value: _signing(endpoint.region, provider, value) for value in _SIGNED_BODIES}
         self._authority = endpoint.authority
-        self._port = endpoint.port
+        self._connections = Connections(epolls, endpoint.port)
         self._client = s3.S3Client(
             bootstrap=bootstrap,
             region=endpoint.region,
@@ -104,8 +125,15 @@ class CrtTransport:
         )
         return exchange
 
-    def moved_bytes(self) -> int:
-        return acknowledged_bytes(self._port)
+    def traffic(self) -> Traffic | None:
+        totals = self._connections.look()
+        return None if totals is None else Traffic(*totals)
+
+    def catch(self, connections: int, within_s: float) -> None:
+        self._connections.catch(connections, within_s)
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        self._connections.pace(bytes_per_s)
 
     def close(self) -> None:
         requests = [request for exchange in list(self._under_way) if (request := exchange.request) is not None]

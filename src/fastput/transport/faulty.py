@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fastput.transport.base import Failure, Request, Response, Ticket, Transport
+from fastput.transport.base import Failure, Request, Response, Ticket, Traffic, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +48,14 @@ class FaultyTransport:
             on_done(Response(failure=Failure.CLOSED, reason="the connection was closed"))
         return _Hanging(on_done if fault.kind == "hang" else None)
 
-    def moved_bytes(self) -> int:
-        return self._inner.moved_bytes()
+    def traffic(self) -> Traffic | None:
+        return self._inner.traffic()
+
+    def catch(self, connections: int, within_s: float) -> None:
+        self._inner.catch(connections, within_s)
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        self._inner.pace(bytes_per_s)
 
     def close(self) -> None:
         self._inner.close()

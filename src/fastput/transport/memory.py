@@ -20,8 +20,14 @@ class MemoryTransport:
         self._pool.submit(self._serve, request, exchange, on_done)
         return exchange
 
-    def moved_bytes(self) -> int:
-        return 0
+    def traffic(self) -> None:
+        return None
+
+    def catch(self, connections: int, within_s: float) -> None:
+        pass
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        pass
 
     def close(self) -> None:
         self._pool.shutdown()
