@@ -11,7 +11,7 @@ NATIVE := setup.py pyproject.toml $(wildcard csrc/*.[ch] src/fastput/native/*.p[
 C_TESTS := $(patsubst csrc/tests/%.c,build/sanitize/%,$(wildcard csrc/tests/*.c))
 
 .DEFAULT_GOAL := help
-.PHONY: help venv build demo test test-stores lint bench faults sanitize clean FORCE
+.PHONY: help venv build demo test test-stores lint bench bench-links faults sanitize clean FORCE
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -45,6 +45,9 @@ lint: build/installed-test,lint ## check style, types and the direction of impor
 
 bench: build/installed-test,bench ## measure fastput beside other clients (ARGS are handed over)
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-links: build/installed-test,bench ## the autotuner on links and stores with known limits, some two hours (as root; ARGS are handed over)
+	@$(BIN)/python -m bench.links $(ARGS)
 
 faults: build/installed-test ## 2,000 uploads under random faults; prints the table (ARGS are handed over)
 	@$(BIN)/python -m bench.faults $(ARGS)

@@ -68,7 +68,7 @@ def put(found: Sequence[peers.Installed], options: argparse.Namespace) -> list[R
         server = stack.enter_context(sink.serve())
         target = peers.Target(server.endpoint_url, BUCKET, KEY)
         if options.tls:
-            proxy = stack.enter_context(tls.serve(server.port))
+            proxy = stack.enter_context(tls.serve(server.ports[0]))
             target = peers.Target(proxy.endpoint_url, BUCKET, KEY, proxy.ca_bundle)
         file = stack.enter_context(input_file(options.dir, options.size))
         environment = peers.environment(home, target)

@@ -136,6 +136,9 @@ AMAZON = StoreProfile(
     max_object_bytes=AMAZON_S3.max_object_bytes,
 )
 
+GUESS = StoreProfile((Protection(Checksum.CRC64NVME, Carriage.BARE_TRAILER, is_checked=False),))
+"""What most stores take, for a transfer that begins while it is being found out."""
+
 
 def known_profile(host: str) -> StoreProfile | None:
     """The profile of a store that documents what it takes; None: it has to be found out."""

@@ -12,6 +12,12 @@ _SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?)\s*(?P<prefix>[kmgtp]?)(?P<suffix>
 _MAX_BYTES = 10**30
 _POWER = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
+# A bare "M" could be either: a rate says whether it means bits or bytes.
+_RATE = re.compile(
+    r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?P<prefix>[kKmMgGtT]?)(?P<binary>i?)"
+    r"(?:(?P<bits>bps|bit/s|bits/s)|(?:B/s|Bps))"
+)
+
 _DURATION = re.compile(r"(?P<number>[0-9]{1,12}(?:\.[0-9]{1,9})?)\s*(?P<unit>[smhdw])", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 
@@ -44,6 +50,33 @@ def parse_duration(text: str) -> float:
     if not match:
         raise UsageError(f"{text[:40]!r} is not a duration; write it as 45s, 30m, 12h or 7d")
     return float(match["number"]) * _SECONDS[match["unit"].lower()]
+
+
+def parse_rate(text: str) -> float:
+    """Bytes a second from "400Mbps", "400 Mbit/s", "50MB/s", "50MiB/s" or "1.5Gbps".
+
+    Bits come in powers of 1,000, as links are sold; bytes as in parse_size().
+
+    Raises:
+        UsageError: the text isn't a rate.
+    """
+    match = _RATE.fullmatch(text.strip())
+    if not match:
+        raise UsageError(f"{text[:40]!r} is not a rate; write it as 400Mbps, 1.5Gbps, 50MB/s or 50MiB/s")
+    is_bits = match["bits"] is not None
+    if is_bits and match["binary"]:
+        raise UsageError(f"{text[:40]!r} is not a rate: bits come in powers of 1,000; write it as 400Mbps or 50MiB/s")
+    base = 1024 if match["binary"] else 1000
+    prefix: int = base ** _POWER[match["prefix"].lower()]
+    return float(match["number"]) * prefix / (8 if is_bits else 1)
+
+
+def format_rate(bytes_per_s: float) -> str:
+    """ "400 Mbps" or "1.5 Gbps"."""
+    for unit, size in (("Gbps", 1e9), ("Mbps", 1e6), ("kbps", 1e3)):
+        if 8 * bytes_per_s >= size:
+            return f"{8 * bytes_per_s / size:.4g} {unit}"
+    return f"{8 * bytes_per_s:.4g} bps"
 
 
 def format_size(size_bytes: float) -> str:

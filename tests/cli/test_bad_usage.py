@@ -57,6 +57,10 @@ def test_several_sources_need_a_prefix_and_keys_of_their_own(
         ("--memory", "5 parsecs"),
         ("--concurrency", "0"),
         ("--concurrency", "many"),
+        ("--limit-rate", "fast"),
+        ("--limit-rate", "400M"),
+        ("--limit-rate", "100kbps"),
+        ("--limit-rate", "08:00-18:00"),
         ("--checksum", "sha0"),
         ("--metadata", "novalue"),
         ("--tag", "=value"),
@@ -137,7 +141,7 @@ def test_no_arguments_and_help(cli: Cli) -> None:
         done = cli(*arguments)
         assert (done.status, done.err) == (0, "")
     assert "xit status" in cli("--help").out
-    for option in ("--endpoint-url", "--no-clobber", "--dry-run", "--receipt", "--ca-bundle"):
+    for option in ("--endpoint-url", "--no-clobber", "--dry-run", "--receipt", "--ca-bundle", "--limit-rate"):
         assert option in cli("put", "--help").out
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -44,6 +45,16 @@ def test_while_a_put_is_in_flight(small: Path, number: int) -> None:
         process = silent_cli(server.url).start("put", "--no-progress", small, "s3://bucket/key")
         server.wait()
         process.send_signal(number)
+        expect_interrupted(process)
+
+
+def test_another_thread_takes_the_signal(small: Path) -> None:
+    """Was a bug: the main thread slept on. The kernel chooses the thread, and one that starts another is often it."""
+    with serve_silence() as server:
+        process = silent_cli(server.url).start("put", "--no-progress", small, "s3://bucket/key")
+        server.wait()
+        others = {int(name) for name in os.listdir(f"/proc/{process.pid}/task")} - {process.pid}
+        assert ctypes.CDLL(None).tgkill(process.pid, min(others), signal.SIGINT) == 0
         expect_interrupted(process)
 
 

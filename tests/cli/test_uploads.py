@@ -408,6 +408,9 @@ def test_from_another_machine(
     options = ["--part-size", "5MiB", "--concurrency", "2", "--no-progress"]
     with serve_proxy(seaweedfs.endpoint_url) as proxy:
         env = {**cli.env, "AWS_ENDPOINT_URL": proxy.url, "XDG_STATE_HOME": str(state.parent)}
+        before = Cli(env)("put", *options, source, f"s3://{bucket}/before")  # else it would ask what the store takes
+        assert before.status == 0, before
+        proxy.cut()
         trap = proxy.trap(lambda moment: moment.is_answer("UploadPart", 5))
         command = [*COMMAND, "put", *options, str(source), f"s3://{bucket}/key"]
         process = subprocess.Popen(command, env=env, stderr=subprocess.DEVNULL)

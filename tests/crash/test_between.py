@@ -198,7 +198,7 @@ def test_a_journal_that_can_not_be_opened(case: Case) -> None:
 def test_the_upload_was_aborted(case: Case) -> None:
     """By a lifecycle rule, or by somebody who tidied up."""
     kill_at(case, at_part(9))
-    (upload_id,) = case.uploads()
+    (upload_id,) = case.known()
     case.s3.abort_multipart_upload(Bucket=case.bucket, Key=KEY, UploadId=upload_id)
     sent = case.put()
     assert sent.resumed_bytes == 0

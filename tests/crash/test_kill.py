@@ -153,11 +153,11 @@ def test_all_is_read_again(case: Case) -> None:
 def test_without_resuming(case: Case) -> None:
     """The journal stays as it is, and so does the upload."""
     kill_at(case, lambda moment: moment.is_answer("UploadPart", 10))
-    left = case.uploads()
+    left = case.known()
     sent = case.put("--no-resume")
     assert sent.resumed_bytes == 0
     case.check_object(sent)
-    assert case.uploads() == left
+    assert left == case.known() <= case.uploads()
     sent = case.put()
     assert sent.resumed_bytes >= 9 * PART_BYTES
     case.check_object(sent)

@@ -17,7 +17,7 @@ from fastput.engine.job import Job
 from fastput.engine.retry import RetryPolicy
 from fastput.limits import StoreLimits
 from fastput.model import Checksum, ObjectAttributes, ObjectUri, Progress
-from fastput.profile import AMAZON
+from fastput.profile import AMAZON, StoreProfile
 from fastput.source import BufferSource, FileSource, Source, StreamSource
 from fastput.store.memory import MemoryStore
 from fastput.transport import Request, Response, Ticket, Transport
@@ -84,8 +84,14 @@ class WatchingTransport:
 
         return self.inner.send(request, done)
 
-    def moved_bytes(self) -> int:
-        return 0
+    def traffic(self) -> None:
+        return None
+
+    def catch(self, connections: int, within_s: float) -> None:
+        pass
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        pass
 
     def close(self) -> None:
         self.inner.close()
@@ -128,8 +134,14 @@ class HoldingTransport:
         for hand_on in taken:
             hand_on()
 
-    def moved_bytes(self) -> int:
-        return 0
+    def traffic(self) -> None:
+        return None
+
+    def catch(self, connections: int, within_s: float) -> None:
+        pass
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        pass
 
     def close(self) -> None:
         self._inner.close()
@@ -140,7 +152,7 @@ class Rig:
     """An engine with what it stands on."""
 
     engine: Engine
-    store: CheckingStore
+    store: MemoryStore
     watching: WatchingTransport
     holding: HoldingTransport
     is_resumable: bool
@@ -149,7 +161,7 @@ class Rig:
         self,
         source: Path | bytes | Callable[[], Source],
         key: str = "key",
-        checksum: Checksum = Checksum.CRC64NVME,
+        checksum: Checksum | None = Checksum.CRC64NVME,
         no_clobber: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
     ) -> Job:
@@ -192,7 +204,8 @@ def rig(
     memory_bytes: int = 64 * MIB,
     limits: StoreLimits = SMALL_PARTS,
     holds: bool = False,
-    store: CheckingStore | None = None,
+    store: MemoryStore | None = None,
+    profile: StoreProfile | None = AMAZON,
     state: Path | None = None,
     wrap: Callable[[Transport], Transport] = lambda inner: inner,
     **options: Any,
@@ -205,7 +218,7 @@ def rig(
     settings = Settings(window=window, part_bytes=part_bytes)
     directory = None if state is None else lambda: state
     engine = Engine(
-        store, lambda *_: holding, settings, memory_bytes, limits, AT_ONCE, directory, AMAZON, **options
+        store, lambda *_: holding, settings, memory_bytes, limits, AT_ONCE, directory, profile, **options
     )
     if not holds:
         holding.let_go()

@@ -244,8 +244,11 @@ class Answering:
             request, lambda answer: on_done(replace(answer, headers={**answer.headers, **self._headers}))
         )
 
-    def moved_bytes(self) -> int:
-        return 0
+    def traffic(self) -> None:
+        return None
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        pass
 
     def close(self) -> None:
         self._inner.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -368,6 +369,32 @@ def test_no_clobber_when_somebody_was_faster(size_bytes: int) -> None:
         engine.holding.let_go()
         assert isinstance(future.exception(SECONDS), ObjectExists)
         assert store.objects == {"s3://bucket/key": b"theirs"}
+        engine.expect_nothing_held()
+
+
+def test_an_upload_that_failed_says_so_when_what_asked_the_store_is_off_it() -> None:
+    """Was a bug: it was said while uploads that were begun to find out what the store takes were still being aborted,
+    and a process that ended then left them."""
+
+    class Slow(CheckingStore):
+        may_abort = threading.Event()
+
+        def abort(self, uri: ObjectUri, upload_id: str) -> None:
+            assert self.may_abort.wait(SECONDS)
+            super().abort(uri, upload_id)
+
+    store = Slow()
+    left: list[str] = []
+    with rig(store=store, profile=None) as engine:
+        engine.engine.submit(engine.job(b"there already")).result(SECONDS)
+        future = engine.engine.submit(engine.job(DATA, checksum=None, no_clobber=True))
+        future.add_done_callback(lambda _: left.extend(store.uploads))
+        while not future.done() and not any("aborted" in (each.waits_for or "") for each in engine.engine._active):
+            engine.settle()
+        store.may_abort.set()
+        with pytest.raises(ObjectExists):
+            future.result(SECONDS)
+        assert left == []
         engine.expect_nothing_held()
 
 

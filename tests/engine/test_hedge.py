@@ -124,8 +124,11 @@ class Gate:
         self._inner.send(request, done)
         assert ended.wait(SECONDS)
 
-    def moved_bytes(self) -> int:
-        return 0
+    def traffic(self) -> None:
+        return None
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        pass
 
     def close(self) -> None:
         for name in list(self._waiting):
@@ -300,8 +303,11 @@ class Slowed:
         timer.start()
         return _Cancellable(cancel)
 
-    def moved_bytes(self) -> int:
-        return 0
+    def traffic(self) -> None:
+        return None
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        pass
 
     def close(self) -> None:
         self._inner.close()

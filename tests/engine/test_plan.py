@@ -110,7 +110,8 @@ def test_no_part_is_larger_than_the_memory(size_bytes: int, memory_bytes: int, c
 
 
 def test_a_small_file_is_cut_so_that_the_window_is_used() -> None:
-    assert len(parts_of(make_plan(100 * MIB, Settings(window=16), PLENTY_BYTES))) == 15
+    assert len(parts_of(make_plan(100 * MIB, Settings(window=16), PLENTY_BYTES))) == 20  # of the least size
+    assert len(parts_of(make_plan(400 * MIB, Settings(window=16), PLENTY_BYTES))) == 58
     assert len(parts_of(make_plan(1 * GIB, Settings(window=16), PLENTY_BYTES))) == 128
 
 

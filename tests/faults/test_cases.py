@@ -192,6 +192,8 @@ def test_the_command_line(
             arguments += ["--stall-timeout", case.client["stall_timeout"]]
         if case.put.get("no_clobber"):
             arguments.append("--no-clobber")
+        if "checksum" in case.put:
+            arguments += ["--checksum", case.put["checksum"]]
         env = server.env()
         if case.has_renewed_credentials:
             env = {"AWS_CONFIG_FILE": str(tmp_path / "config"), "AWS_PROFILE": profile_name(1)}

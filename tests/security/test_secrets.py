@@ -217,6 +217,7 @@ def test_kill_9_in_mid_upload(machine: Machine, recorder: Recorder, store: Scrip
     wait_until(lambda: any(len(left.parts) >= 3 for left in store.uploads("killed")))
     directory = machine.root / "state" / "fastput"
     wait_until(lambda: any(path.stat().st_size for path in directory.glob("*.journal-wal")))
+    wait_until(lambda: any(directory.glob("*.endpoint")))
     process.kill()
     machine.end(process)
     names = {path.suffix for path in directory.iterdir()}

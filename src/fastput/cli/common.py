@@ -12,6 +12,7 @@ from fastput.client.client import AUTO
 from fastput.engine.engine import STALL_TIMEOUT_S
 from fastput.errors import FastputError
 from fastput.model import Checksum
+from fastput.timetable import Timetable
 from fastput.units import parse_duration, parse_size
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -50,6 +51,20 @@ class Duration(click.ParamType):  # type: ignore[type-arg]
             return value
         try:
             return parse_duration(value)
+        except FastputError as error:
+            self.fail(str(error), parameter, context)
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """A rate as people write it, or a timetable of rates."""
+
+    name = "rate"
+
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Timetable:
+        if isinstance(value, Timetable):
+            return value
+        try:
+            return Timetable.parse(value)
         except FastputError as error:
             self.fail(str(error), parameter, context)
 
@@ -94,14 +109,22 @@ journal_option = click.option(
 # How parts are made, protected and sent; together with the journal.
 sending_options = _together(
     click.option("--part-size", type=Size(), help="Size of parts, e.g. 16MiB [by the file's size]."),
-    click.option("--concurrency", type=click.IntRange(min=1), help="Most requests in flight [16]."),
+    click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight [as many as help]."),
     click.option("--memory", type=Size(), help="Most memory for parts in flight [a quarter of the machine's]."),
+    click.option(
+        "--limit-rate", type=Rate(),
+        help="Send no more than e.g. 400Mbps or 50MB/s; by the time of day: 08:00-18:00=200Mbps,else=max.",
+    ),
     click.option(
         "--checksum", type=click.Choice([AUTO, *(checksum.value for checksum in Checksum)]), default=AUTO,
         help="What the store checks the bytes against [the strongest that it takes].",
     ),
     click.option(
         "--verify", "verify", type=click.Choice(["etag"]), help="Compare ETags with MD5s, where nobody checks."
+    ),
+    click.option(
+        "--trace", type=click.Path(dir_okay=False), metavar="FILE",
+        help="Write what is measured and decided, ten JSON lines a second.",
     ),
     journal_option,
 )  # fmt: skip
@@ -147,4 +170,6 @@ def make_client(options: Mapping[str, Any], on_stall: Callable[[str], None]) -> 
         probe=options["probe"],
         stall_timeout=options["stall_timeout"],
         on_stall=on_stall,
+        limit_rate=options["limit_rate"],
+        trace=options["trace"],
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from fastput.cli.bench import bench
 from fastput.cli.common import EPILOG
 from fastput.cli.put import put
 from fastput.cli.uploads import uploads
@@ -46,6 +47,7 @@ def cli() -> None:
 cli.add_command(put)
 cli.add_command(verify)
 cli.add_command(uploads)
+cli.add_command(bench)
 
 
 def run() -> int:

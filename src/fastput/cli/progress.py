@@ -17,14 +17,16 @@ if TYPE_CHECKING:
 
 _BAR_INTERVAL_S = 0.1
 _LINE_INTERVAL_S = 5.0
+# Signals may be taken by a thread that is just starting another; Python handles them when the main thread wakes up.
+_SIGNAL_INTERVAL_S = 0.5
 # "Now" is the mean of this many seconds: long enough to hold several parts on a slow link.
 _NOW_S = 3.0
 
 
 class Display(Protocol):
     @property
-    def interval_s(self) -> float | None:
-        """How often update() wants to be called; None: never."""
+    def interval_s(self) -> float:
+        """How often update() wants to be called, at least."""
 
     def update(self) -> None: ...
 
@@ -73,7 +75,7 @@ class Meter:
 
 
 class NoDisplay:
-    interval_s: float | None = None
+    interval_s = _SIGNAL_INTERVAL_S
 
     def update(self) -> None:
         pass
@@ -90,8 +92,6 @@ class NoDisplay:
 
 class LineDisplay(NoDisplay):
     """A line every five seconds, so that logs stay readable."""
-
-    interval_s = _LINE_INTERVAL_S
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter

@@ -6,12 +6,14 @@ import contextlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from fastput.client.memory import default_memory_bytes
+from fastput.client.trace import Trace
 from fastput.engine.digests import NAMES as DIGEST_NAMES
 from fastput.engine.engine import STALL_TIMEOUT_S, Engine, Snapshot
 from fastput.engine.job import Job
@@ -31,8 +33,9 @@ from fastput.source import BufferSource, FileSource, Source, StreamSource
 from fastput.state.directory import state_directory
 from fastput.store import StoreOptions
 from fastput.store.s3 import S3Store
+from fastput.timetable import Timetable
 from fastput.transport import Transport
-from fastput.tuner import Settings
+from fastput.tuner import Bounds, Settings
 from fastput.units import parse_size
 
 if TYPE_CHECKING:
@@ -62,7 +65,7 @@ class Client:
         region, profile: as in ~/.aws/config; also AWS_REGION, AWS_PROFILE.
         ca_bundle: a PEM file of certificate authorities; also AWS_CA_BUNDLE.
         verify: False accepts any certificate.
-        concurrency: the most requests in flight.
+        concurrency: requests in flight. By default it follows the link and the store, from measurements.
         part_size: of multipart uploads, in bytes or as "16MiB". By default it follows the file's size.
         memory: the most that parts in flight may take, in bytes or as "4GiB". By default a quarter of the machine's.
         resume: keep a journal of multipart uploads of files, and go on with those that an earlier run has left.
@@ -71,6 +74,9 @@ class Client:
         probe: find out anew what the store takes, whatever is remembered.
         stall_timeout: seconds without anything moving after which uploads end with Stalled.
         on_stall: called with a sentence, on the engine's thread, while nothing moves.
+        limit_rate: the most that all uploads together send, as "400Mbps", "50MB/s", or by the local time of day as
+            "08:00-18:00=200Mbps,else=max". It counts the objects' bytes.
+        trace: a file for what was measured and decided, ten JSON lines a second.
 
     Raises:
         UsageError: an option makes no sense.
@@ -92,6 +98,8 @@ class Client:
         probe: bool = False,
         stall_timeout: float = STALL_TIMEOUT_S,
         on_stall: Callable[[str], None] | None = None,
+        limit_rate: str | Timetable | None = None,
+        trace: str | os.PathLike[str] | None = None,
     ) -> None:
         self._pid = os.getpid()
         self._is_closed = False
@@ -114,15 +122,19 @@ class Client:
         self._store = S3Store(options)
         self._verifier: Verifier | None = None
         self._connector = _Connector()
+        self._trace = Trace(trace) if trace is not None else None
         self._engine = Engine(
             self._store,
             self._connector,
             settings,
             memory_bytes,
+            bounds=_bounds(concurrency),
             state_directory=lambda: state_directory(None if state_dir is None else os.fspath(state_dir)),
             probes_again=probe,
             stall_timeout_s=stall_timeout,
             on_stall=on_stall or _log.warning,
+            on_tuning=self._trace,
+            limit=None if limit_rate is None else _limit(limit_rate),
         )
 
     def put(self, source: Sendable, uri: str, **options: Any) -> Receipt:
@@ -257,6 +269,8 @@ class Client:
             self._verifier.close()
         self._engine.close()
         self._connector.close()
+        if self._trace is not None:
+            self._trace.close()
 
     def __enter__(self) -> Client:
         return self
@@ -344,6 +358,16 @@ def _open(source: Sendable) -> Source:
         raise UsageError(f"a {kind} can't be sent: give a path, a binary file, or a contiguous buffer") from None
 
 
+def _limit(limit_rate: str | Timetable) -> Callable[[], float | None]:
+    timetable = Timetable.parse(limit_rate) if isinstance(limit_rate, str) else limit_rate
+
+    def now() -> float | None:
+        local = time.localtime()
+        return timetable.at(3600 * local.tm_hour + 60 * local.tm_min + local.tm_sec)
+
+    return now
+
+
 def _bytes(size: int | str) -> int:
     return parse_size(size) if isinstance(size, str) else size
 
@@ -367,3 +391,9 @@ def _rechecks_all(how: str) -> bool:
     if how not in ("sample", "all"):
         raise UsageError(f"verify_resume is sample or all, not {how!r}")
     return how == "all"
+
+
+def _bounds(concurrency: int | None) -> Bounds:
+    """Of the window: it is tuned, but for one that is given."""
+    cpus = len(os.sched_getaffinity(0))
+    return Bounds(cpus=cpus) if concurrency is None else Bounds(concurrency, concurrency, cpus)

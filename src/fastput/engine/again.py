@@ -26,6 +26,7 @@ class Try:
     sent_at_s: float
     answered_before: int
     held_bytes: int  # of the engine's budget, besides what the part holds
+    allowance_bytes: float = 0.0  # of rate.py, when it was sent
     ticket: Ticket | None = None
 
 
@@ -42,6 +43,7 @@ class Sending:
     has_slot: bool = False  # counts in the window without a request: it is read, or waits for the connection
     is_reading: bool = False
     is_confirmed: bool = False
+    is_shed: bool = False  # it makes way, and is sent again later
     buffered: BufferedPart | None = None
     tries: list[Try] = field(default_factory=list)
 

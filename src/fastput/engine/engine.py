@@ -15,6 +15,7 @@ from fastput.engine.budget import Budget
 from fastput.engine.job import Job
 from fastput.engine.links import Connect, Links
 from fastput.engine.loop import Loop
+from fastput.engine.meter import Meter
 from fastput.engine.retry import RetryPolicy
 from fastput.engine.shared import Shared
 from fastput.engine.upload import Upload
@@ -24,13 +25,22 @@ from fastput.limits import AMAZON_S3, StoreLimits
 from fastput.model import Receipt
 from fastput.profile import StoreProfile
 from fastput.store import Store
-from fastput.tuner import Settings
+from fastput.transport import Traffic
+from fastput.tuner import Bounds, Lack, Sample, Settings, Settled, State, begin, decide, settled
 
 CANCEL_GRACE_S = 5.0
 # What is in flight when an upload is interrupted may end by itself: a part that is nearly there needn't be sent again.
 DRAIN_S = 2.0
 STALL_TIMEOUT_S = 300.0
-_TICK_S = 0.5
+_TICK_S = 0.1
+# While a cap is in force.
+_STEER_S = 0.02
+# A new connection sends as much as the link takes until it is paced: 8 MiB in 10 ms on loopback. So it is looked for
+# from the request that it is for on, for as long as the runtime may take to read a part and to connect nearby; longer
+# if there is surely one to come.
+_GLANCE_S = 0.005
+_GLANCES_S = 0.06
+_CONNECTING_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +60,17 @@ class Engine:
 
     Args:
         connect: makes a transport to an endpoint; called on a thread that may block.
+        settings: to begin with.
         retry: for whatever fails.
         state_directory: makes and returns where journals and profiles are kept; None: nowhere.
         profile: what all endpoints take, if it is known.
         probes_again: what is remembered of endpoints isn't believed.
         stall_timeout_s: how long nothing at all may move before uploads end with Stalled.
         on_stall: told what it is waiting for while nothing moves; on the engine's thread.
+        bounds: for the window while it is tuned; None: it stays as it is.
+        limit: the most bytes a second that all uploads may send at this moment, asked ten times a second and more;
+            None: no limit, ever.
+        on_tuning: told every sample and what was decided, on the engine's thread.
     """
 
     def __init__(
@@ -71,6 +86,9 @@ class Engine:
         probes_again: bool = False,
         stall_timeout_s: float = STALL_TIMEOUT_S,
         on_stall: Callable[[str], None] | None = None,
+        bounds: Bounds | None = None,
+        on_tuning: Callable[[Sample, State], None] | None = None,
+        limit: Callable[[], float | None] | None = None,
     ) -> None:
         retry, stop = retry or RetryPolicy(), threading.Event()
         retry = replace(retry, silence_s=min(retry.silence_s, stall_timeout_s))
@@ -88,7 +106,19 @@ class Engine:
         )
         self._watchdog = Watchdog(stall_timeout_s)
         self._on_stall = on_stall
+        self._meter = Meter(self._shared.counted)
+        self._bounds = bounds
+        self._tuning: State | None = None
+        if bounds is not None:
+            self._begin_tuning(bounds, None)
+        self._on_tuning = on_tuning
+        self._lacks = Lack.SOURCE
         self._is_ticking = False
+        self._limit = limit
+        self._is_steering = False
+        self._is_glancing = False
+        self._seen_bursts = 0
+        self._begun_at_s = 0.0  # the newest of them
         self._queued: deque[Upload] = deque()
         self._active: list[Upload] = []
         self._refused: list[Upload] = []  # without waiting for what they had under way
@@ -97,7 +127,7 @@ class Engine:
     def submit(self, job: Job) -> Future[Receipt]:
         """Queues an upload. Any thread."""
         future: Future[Receipt] = Future()
-        upload = Upload(self._shared, job, future, self._finished)
+        upload = self._upload(job, future)
 
         def enqueue() -> None:
             if self._is_closing:
@@ -155,12 +185,42 @@ class Engine:
         self._shared.loop.stop()
         for upload in self._refused:
             upload.let_go()
+        is_free = self._bounds is not None and self._bounds.least_window < self._bounds.most_window
+        if is_free and self._tuning is not None and (found := settled(self._tuning)) is not None:
+            self._shared.links.remember_settled(found)
         self._shared.links.close()
         self._shared.store.close()
 
     def _pump(self) -> None:
-        """Sends and starts whatever the window and the memory have room for. Oldest uploads first."""
+        """Sends and starts whatever there is room for, and paces its connections."""
+        if self._bounds is not None and (earlier := self._shared.links.take_settled()) is not None:
+            self._begin_tuning(self._bounds, earlier)
         self._tick_while_active()
+        self._send()
+        if self._shared.rate.bursts != self._seen_bursts:
+            self._seen_bursts = self._shared.rate.bursts
+            self._begun_at_s = time.monotonic()
+            if not self._is_glancing:
+                self._glance()
+
+    def _glance(self) -> None:
+        """Looks for connections that aren't paced yet.
+
+        A request may get a new one although another is idle: the runtime takes it back after it has told of the end.
+        """
+        links, requests = self._shared.links, self._shared.rate.requests
+        traffic = links.traffic()
+        if traffic is not None:
+            links.pace(self._shared.rate.pace_bytes_per_s)  # one that was made just now hasn't heard of it
+            links.catch(max(requests, traffic.open_connections + 1), _GLANCE_S)
+            glances_s = _CONNECTING_S if traffic.open_connections < requests else _GLANCES_S
+            self._is_glancing = time.monotonic() < self._begun_at_s + glances_s
+            if self._is_glancing:
+                self._shared.loop.call(self._glance)  # behind what has happened meanwhile
+
+    def _send(self) -> None:
+        """As much as the window, the cap and the memory have room for. Oldest uploads first."""
+        self._lacks = Lack.SOURCE
         while self._shared.in_flight < self._shared.window:
             upload = next((upload for upload in self._active if upload.wants_to_send()), None)
             if upload is None:
@@ -171,10 +231,14 @@ class Engine:
                 if upload.future.set_running_or_notify_cancel():
                     self._active.append(upload)
                     upload.start()
+            elif not self._shared.rate.admits(self._shared.in_flight):
+                self._lacks = Lack.RATE
+                return
             elif not upload.send():
                 # No memory: wait for a part to end, and let nobody overtake but those that have theirs already.
                 upload = next((upload for upload in self._active if upload.holds_next()), None)
                 if upload is None:
+                    self._lacks = Lack.MEMORY
                     return
                 upload.send()
 
@@ -182,17 +246,44 @@ class Engine:
         if not self._is_ticking and (self._active or self._queued):
             self._is_ticking = True
             self._shared.loop.call_later(_TICK_S, self._tick)
+        if self._limit is not None and not self._is_steering and (self._active or self._queued):
+            self._steer(self._limit)
+
+    def _steer(self, limit: Callable[[], float | None]) -> None:
+        """Keeps to the cap, while there are uploads."""
+        shared, rate = self._shared, self._shared.rate
+        self._is_steering = bool(self._active or self._queued)
+        # Paces what was decided at the look before: it shares it among those that are sending now.
+        shared.links.pace(rate.pace_bytes_per_s)
+        traffic = shared.links.traffic()
+        acknowledged_bytes = traffic.acknowledged_bytes if traffic is not None else None
+        rate.advance(time.monotonic(), limit(), acknowledged_bytes, shared.in_flight)
+        if rate.most_requests is not None:
+            self._shed(rate.most_requests)
+        if self._is_steering:
+            shared.loop.call_later(_STEER_S if rate.is_capped else _TICK_S, lambda: self._steer_on(limit))
+
+    def _shed(self, most_requests: int) -> None:
+        """Takes back what is in flight beyond so many, the newest first."""
+        excess = self._shared.in_flight - most_requests
+        for upload in reversed(self._active):
+            excess -= upload.shed(excess) if excess > 0 else 0
+
+    def _steer_on(self, limit: Callable[[], float | None]) -> None:
+        self._steer(limit)
+        self._pump()
 
     def _tick(self) -> None:
-        """Twice a second while there are uploads: requests that take too long, and whether anything moves at all."""
+        """Ten times a second while there are uploads: what is late, whether anything moves, how large the window is."""
         self._is_ticking = False
         now_s, shared = time.monotonic(), self._shared
         is_tail = not self._queued and not any(upload.wants_to_send() for upload in self._active)
         for upload in list(self._active):
             upload.hurry(now_s, is_tail)
+        traffic = shared.links.traffic()
+        self._tune(now_s, traffic, 0 if is_tail else self._left_bytes())
         waiting = [(upload, reason) for upload in self._active if (reason := upload.waits_for) is not None]
-        # Without a part in flight it could only be control calls that are said again and again: nothing moves by that.
-        moved_bytes = shared.links.moved_bytes if shared.in_flight else lambda: 0
+        moved_bytes = traffic.acknowledged_bytes if traffic is not None else 0
         judgement = self._watchdog.look(now_s, shared.activity, moved_bytes, bool(waiting))
         if judgement.should_say and self._on_stall is not None:
             with contextlib.suppress(Exception):  # a mistake of the caller's touches no upload
@@ -204,6 +295,33 @@ class Engine:
             ended = [upload for upload, _ in waiting]
             shared.loop.call_later(CANCEL_GRACE_S, lambda: self._end_stalled(ended))
         self._pump()
+
+    def _left_bytes(self) -> int | None:
+        """To be sent behind what is in flight; None: unknown."""
+        left = [upload.left_bytes for upload in self._active]
+        known = [left_bytes for left_bytes in left if left_bytes is not None]
+        return sum(known) if len(known) == len(left) and not self._queued else None
+
+    def _tune(self, now_s: float, traffic: Traffic | None, left_bytes: int | None) -> None:
+        shared = self._shared
+        lack = Lack.NOTHING if shared.in_flight >= shared.window else self._lacks
+        if shared.rate.is_reached and lack is Lack.NOTHING:
+            lack = Lack.RATE
+        part_bytes = shared.rate.outstanding_bytes // max(1, shared.rate.requests)
+        sample = self._meter.sample(now_s, traffic, shared.in_flight, part_bytes, shared.window, lack, left_bytes)
+        if sample is None or self._tuning is None:
+            return
+        self._tuning, settings = decide(self._tuning, sample)
+        shared.settings = replace(shared.settings, window=settings.window)
+        if settings.sheds:
+            self._shed(settings.window)
+        if self._on_tuning is not None:
+            with contextlib.suppress(Exception):  # a mistake of the caller's touches no upload
+                self._on_tuning(sample, self._tuning)
+
+    def _begin_tuning(self, bounds: Bounds, earlier: Settled | None) -> None:
+        self._tuning = begin(bounds, earlier)
+        self._shared.settings = replace(self._shared.settings, window=self._tuning.window)
 
     def _end_stalled(self, uploads: list[Upload]) -> None:
         """The store doesn't let go of them either."""
@@ -217,6 +335,18 @@ class Engine:
         for upload in uploads:
             text = f"{upload.job.uri}: {reason}; the store doesn't answer: an upload with parts may be left on it"
             upload.refuse(Interrupted(text, upload_id=upload.upload_id))
+
+    def _upload(self, job: Job, future: Future[Receipt]) -> Upload:
+        return Upload(self._shared, job, future, self._finished, self._misjudged)
+
+    def _misjudged(self, upload: Upload) -> None:
+        """The store doesn't take what was guessed; now it is known what it takes."""
+        again = self._upload(upload.job, upload.future)
+        self._active[self._active.index(upload)] = again
+        if self._is_closing:
+            again.refuse(Interrupted(f"{upload.job.uri}: interrupted"))
+        else:
+            again.start()
 
     def _finished(self, upload: Upload) -> None:
         """The upload has resolved its future."""

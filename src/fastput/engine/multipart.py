@@ -79,6 +79,13 @@ class MultipartUpload:
         return self._upload_id
 
     @property
+    def left_bytes(self) -> int | None:
+        """In no part that was taken yet; None for a stream."""
+        if self._plan.size_bytes is None:
+            return None
+        return self._plan.size_bytes - self._offset_bytes + sum(part.length_bytes for _, part in self._waiting)
+
+    @property
     def confirmed_bytes(self) -> int:
         return sum(part.length_bytes for part in self._confirmed.values())
 

@@ -168,6 +168,7 @@ class PartSender:
                 return False
             sending.held_bytes = reserved_bytes
         self._machine.take(self._shared.settings.part_bytes)
+        self._shared.rate.charge(part.length_bytes)
         self._sending[part.number] = sending
         if self._copies == 1 or sending.buffered is not None:
             self._transmit(sending)
@@ -181,6 +182,10 @@ class PartSender:
             return
         shared, is_put = self._shared, self._machine.upload_id is None
         for sending in list(self._sending.values()):
+            if sending.tries and not shared.rate.was_allowed(
+                sending.tries[-1].allowance_bytes, sending.part.length_bytes
+            ):
+                continue  # our own cap has made it late
             step = late_step(
                 sending, self._link.pace, now_s, shared.in_flight, shared.window, is_tail, is_put, shared.retry
             )
@@ -190,10 +195,30 @@ class PartSender:
                 held_bytes = needed_bytes(sending.part.length_bytes, 1)
                 if shared.budget.reserve(held_bytes):
                     sending.hedges += 1
+                    shared.rate.charge(sending.part.length_bytes)
                     self._count_resent(sending.part)
                     self._transmit(sending, held_bytes)
                 elif sending.attempt < shared.retry.max_attempts:
                     self._cancel(sending)  # it makes room for itself
+
+    def shed(self, most: int) -> int:
+        """Takes requests back that there are too many of, the newest first; they go again later.
+
+        Only parts: nobody can tell how far a PutObject has come.
+
+        Returns:
+            How many.
+        """
+        if self._machine.upload_id is None or self._is_stopped:
+            return 0
+        shed = [each for each in reversed(self._sending.values()) if each.tries and not each.is_confirmed][:most]
+        for sending in shed:
+            if not sending.is_shed:
+                sending.is_shed = True
+                sending.attempt -= 1
+                self._shared.rate.charge(-sending.part.length_bytes)
+                self._cancel(sending)
+        return len(shed)
 
     def _peek(self) -> Part | None:
         return self._machine.peek(self._shared.settings.part_bytes)
@@ -221,6 +246,7 @@ class PartSender:
             return
         sending.buffered = buffered = done.result()
         is_end = self._is_stream and len(buffered.data) < planned_bytes
+        self._shared.rate.charge(len(buffered.data) - planned_bytes)
         if self._is_stream and buffered.data:
             self._machine.check_length(sending.part)
         if is_end:
@@ -261,8 +287,11 @@ class PartSender:
             sending.attempt += 1
             sending.hedges = 0
         self._give_slot_back(sending)
-        sent = Try(body, time.monotonic(), self._link.pace.answered_count, held_bytes)
+        rate = self._shared.rate
+        sent = Try(body, time.monotonic(), self._link.pace.answered_count, held_bytes, rate.allowance_bytes)
         sending.tries.append(sent)
+        sending.is_shed = False
+        rate.began(sending.part.length_bytes)
         self._shared.in_flight += 1
         loop, owner = self._shared.loop, self._owner
         sent.ticket = self._link.transport.send(
@@ -277,6 +306,7 @@ class PartSender:
         sending.tries.remove(sent)
         sent.ticket = None  # they hold each other, and the body its buffer
         self._shared.in_flight -= 1
+        self._shared.rate.ended(sent.body.length_bytes)
         self._shared.budget.release(sent.held_bytes)
         self._shared.activity += 1
         if response.failure is None:
@@ -301,7 +331,9 @@ class PartSender:
         part, body, buffered, link = sending.part, sent.body, sending.buffered, self._link
         crc64nvme = buffered.crc64nvme if buffered else body.crc64nvme
         checksum = buffered.checksum if buffered else _trailer_value(body)
-        link.pace.note(part.length_bytes, time.monotonic() - sent.sent_at_s)
+        latency_s = time.monotonic() - sent.sent_at_s
+        link.pace.note(part.length_bytes, latency_s)
+        self._shared.counted.part(part.length_bytes, latency_s, body)
         self._shared.throttle.succeeded(self._shared.settings.window)
         sending.is_confirmed = True
         if sending.tries:
@@ -374,6 +406,7 @@ class PartSender:
             error = verdict.error
             if verdict.is_expired:
                 self._shared.renew_credentials()
+            self._shared.counted.failed(verdict.is_throttling)
             if verdict.is_throttling:
                 self._shared.throttle.slow_down(time.monotonic(), self._shared.in_flight + 1)
             delay_s = retry_delay_s(
@@ -419,7 +452,9 @@ class PartSender:
 
     def _send_again_later(self, sending: Sending, delay_s: float, never_left: bool) -> None:
         part = sending.part
-        if not never_left:
+        if never_left:
+            self._shared.rate.charge(-part.length_bytes)
+        else:
             self._count_resent(part)
         if sending.buffered is None:
             self._shared.budget.release(sending.held_bytes)
@@ -432,6 +467,11 @@ class PartSender:
 
         self._shared.loop.call_later(delay_s, lambda: self._owner.guard(again))
         self._shared.pump()
+
+    def forget_sent(self) -> None:
+        """All of it will be sent again."""
+        self._shared.sent_bytes -= self.sent_bytes
+        self._shared.resent_bytes += self.sent_bytes
 
     def _count_resent(self, part: Part) -> None:
         self.resent_bytes += part.length_bytes

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fastput.errors import UsageError
-from fastput.limits import AMAZON_S3, DEFAULT_PART_BYTES, MIB, REQUEST_OVERHEAD_BYTES, StoreLimits
+from fastput.limits import AMAZON_S3, DEFAULT_PART_BYTES, DEFAULT_WINDOW, MIB, REQUEST_OVERHEAD_BYTES, StoreLimits
 from fastput.model import Part
 from fastput.tuner import Settings
 from fastput.units import format_size
@@ -15,6 +15,8 @@ SINGLE_PUT_BYTES = 2 * DEFAULT_PART_BYTES
 # A stream's part is at most 1/20 of what went before: 10,000 parts then hold 48.1 TiB, and a part
 # is 51 MiB when 1 GiB was sent.
 STREAM_GROWTH = 20
+# Of a request's place in the window, in a file that is cut finer. A window that is tuned begins small and grows.
+_PARTS_EACH = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +114,9 @@ def too_long(plan: Plan, offset_bytes: int) -> UsageError:
 
 
 def _share(size_bytes: int, window: int, max_part_bytes: int, limits: StoreLimits) -> int:
-    """Small files are cut finer, so that each of the window's requests has a part of them."""
-    share_bytes = _round_up(_divide_up(size_bytes, window), MIB)
+    """Small files are cut finer: when there are no more parts to send, connections end one by one, and a part's time
+    is lost for each; the finer, the less."""
+    share_bytes = _round_up(_divide_up(size_bytes, _PARTS_EACH * max(window, DEFAULT_WINDOW)), MIB)
     return max(limits.min_part_bytes, min(share_bytes, DEFAULT_PART_BYTES, max_part_bytes))
 
 

@@ -24,8 +24,8 @@ from fastput.engine.retry import RetryPolicy
 from fastput.engine.takeover import Taken, Takeover
 from fastput.errors import FastputError, JournalBusy, JournalError, ObjectExists
 from fastput.limits import StoreLimits
-from fastput.model import Checksum, Endpoint, ObjectAttributes
-from fastput.profile import Carriage, Protection, StoreProfile
+from fastput.model import Checksum, Endpoint, ObjectAttributes, ObjectUri
+from fastput.profile import GUESS, Carriage, Protection, StoreProfile
 from fastput.source import Source
 from fastput.state.journal import Journal
 from fastput.store import Store
@@ -34,7 +34,13 @@ from fastput.tuner import Settings
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What an upload starts with. journal is None where there is nothing to resume, or nowhere to keep it."""
+    """What an upload starts with.
+
+    Attributes:
+        journal: None where there is nothing to resume, or nowhere to keep it.
+        taken: what an earlier run has left.
+        is_guess: the store is being asked what it takes: not to be completed before it has answered.
+    """
 
     endpoint: Endpoint
     link: Link
@@ -43,6 +49,16 @@ class Prepared:
     finisher: Finisher
     journal: Journal | None
     taken: Taken | None
+    is_guess: bool
+
+    def told(self, profile: StoreProfile) -> Prepared | None:
+        """The same, now that it is known what the store takes; None: it has to begin anew."""
+        right, guessed = profile.strongest, self.protection
+        is_same_way = (right.checksum, right.carriage) == (guessed.checksum, guessed.carriage)
+        if not is_same_way or profile.limits != GUESS.limits:
+            return None
+        finisher = replace(self.finisher, protection=right, profile=profile)
+        return replace(self, protection=right, finisher=finisher, is_guess=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +86,10 @@ class Preparation:
         """
         job = self.job
         endpoint, link = self.links.to(job.uri)
-        profile = self.links.profile(job.uri, endpoint, link, job.checksum, job.note)
+        profile = self.links.known_profile(endpoint, link, job.checksum)
+        is_guess = profile is None and self._may_guess(endpoint)
+        if profile is None:
+            profile = GUESS if is_guess else self.ask(endpoint, link)
         protection = profile.protection(job.checksum)
         plan = self._plan(profile, protection)
         finisher = Finisher(self.store, job.uri, protection, profile, job.no_clobber, self.policy, self.stop)
@@ -98,7 +117,29 @@ class Preparation:
                         self.store.abort(job.uri, journal.entry.upload_id)
                 close_quietly(journal, removes=is_useless or journal.entry is None)
             raise
-        return Prepared(endpoint, link, plan, protection, finisher, journal, taken)
+        return Prepared(endpoint, link, plan, protection, finisher, journal, taken, is_guess)
+
+    def ask(self, endpoint: Endpoint, link: Link) -> StoreProfile:
+        """What the store takes, if need be by finding it out.
+
+        Raises:
+            FastputError: the store can't be asked.
+        """
+        return self.links.profile(self.job.uri, endpoint, link, self.job.checksum, self.job.note)
+
+    def _may_guess(self, endpoint: Endpoint) -> bool:
+        """A wrong guess costs what was sent until it shows, and no more: it can all be sent again, and no object was
+        made of it. Finding out first took 2.1 s on a link of 300 ms."""
+        job = self.job
+        wants_more = job.upload_id is not None or job.no_clobber or job.verifies_etag
+        if wants_more or self.source.size_bytes is None or not self._plan(GUESS, GUESS.strongest).is_multipart:
+            return False
+        if self.source.stat() is None or not job.is_resumable or self.state_directory is None:
+            return True
+        try:
+            return not Journal.exists(self.state_directory(), *self._identity(endpoint))
+        except JournalError:
+            return True
 
     def _plan(self, profile: StoreProfile, protection: Protection) -> Plan:
         limits = replace(
@@ -114,7 +155,7 @@ class Preparation:
         if not self.job.is_resumable or self.state_directory is None or self.source.stat() is None:
             return None
         endpoint, _ = self.links.to(self.job.uri)
-        identity = (f"{endpoint.scheme}://{endpoint.authority}", self.job.uri, os.path.abspath(self.source.name))
+        identity = self._identity(endpoint)
         try:
             directory = self.state_directory()
             # One request needs no journal; but with other options an earlier run may have begun with parts.
@@ -130,6 +171,9 @@ class Preparation:
             self.job.note(journal.finding)
         return journal
 
+    def _identity(self, endpoint: Endpoint) -> tuple[str, ObjectUri, str]:
+        return f"{endpoint.scheme}://{endpoint.authority}", self.job.uri, os.path.abspath(self.source.name)
+
     def _take_over(
         self, journal: Journal, plan: Plan, profile: StoreProfile, protection: Protection, finisher: Finisher
     ) -> tuple[Protection, Taken | None]:
@@ -139,9 +183,14 @@ class Preparation:
         begun_with = Protection(Checksum(entry.checksum), carriage, is_checked=True)
         if begun_with not in profile.protections:
             begun_with = replace(begun_with, is_checked=False)
-        wants_other = self.job.checksum not in (None, begun_with.checksum)
-        if entry.attributes != attributes_digest(self.job.attributes) or wants_other:
-            why = "another checksum" if wants_other else "other metadata, tags, content type or storage class"
+        why = None
+        if self.job.checksum not in (None, begun_with.checksum):
+            why = "another checksum"
+        elif entry.attributes != attributes_digest(self.job.attributes):
+            why = "other metadata, tags, content type or storage class"
+        elif begun_with == GUESS.strongest and begun_with not in profile.protections:
+            why = "a guess that was wrong: a checksum that this store doesn't take"
+        if why is not None:
             self._takeover(plan, protection).give_up(entry.upload_id, f"the upload was begun with {why}")
             return protection, None
         takeover = self._takeover(plan, begun_with)

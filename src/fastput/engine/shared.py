@@ -11,6 +11,8 @@ from pathlib import Path
 from fastput.engine.budget import Budget
 from fastput.engine.links import Links
 from fastput.engine.loop import Loop
+from fastput.engine.meter import Counted
+from fastput.engine.rate import RateLimit
 from fastput.engine.retry import RetryPolicy
 from fastput.engine.throttle import Throttle
 from fastput.limits import StoreLimits
@@ -30,6 +32,7 @@ class Shared:
         stop: set when the engine ends: what waits on control threads gives up.
         state_directory: makes and returns where journals are kept; None: nowhere.
         in_flight: requests, and reads into memory, that count in the window.
+        counted: what the tuner is told of.
         activity: grows with everything that happens; the watchdog looks at it.
     """
 
@@ -44,6 +47,8 @@ class Shared:
     stop: threading.Event
     state_directory: Callable[[], Path] | None = None
     throttle: Throttle = field(default_factory=Throttle)
+    rate: RateLimit = field(default_factory=RateLimit)
+    counted: Counted = field(default_factory=Counted)
     in_flight: int = 0
     sent_bytes: int = 0
     resent_bytes: int = 0

@@ -4,7 +4,8 @@
                  \\__________\\___________\\___________\\______________\\-> fail -> settle -> leave or abort
 
 A failed upload waits for what is in flight. If an earlier run's journal or this one's can bring it on later, its parts
-stay on the store; otherwise it is aborted there. Then its source is closed and its future resolved.
+stay on the store; otherwise it is aborted there. When what the probe had begun is off the store, too, its source is
+closed and its future resolved.
 """
 
 from __future__ import annotations
@@ -39,6 +40,7 @@ from fastput.errors import (
     UsageError,
 )
 from fastput.model import Checksum, ConfirmedPart, Endpoint, Progress, Receipt, encode_crc
+from fastput.profile import StoreProfile
 from fastput.source import Source
 from fastput.state.journal import Journal
 from fastput.state.rows import JournalEntry
@@ -47,27 +49,35 @@ from fastput.units import format_size
 
 # What a store says that doesn't take what it took when it was probed.
 _STORE_HAS_CHANGED = {"NotImplemented", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidDigest"}
-# After these nothing of the upload is of use to a later run.
-_FINAL = (SourceChanged, UploadGone, ObjectExists, UsageError)
+class _Misjudged(FastputError):
+    """The upload was begun in a way that the store doesn't take."""
 
 
 def _is_final(error: FastputError) -> bool:
+    """Nothing of the upload is of use to a later run."""
     # Complete that was refused for its bytes would be refused again: the parts that the store has aren't ours.
     is_wrong_whole = isinstance(error, IntegrityError) and error.part is None
-    return isinstance(error, _FINAL) or is_wrong_whole
+    return isinstance(error, (SourceChanged, UploadGone, ObjectExists, UsageError, _Misjudged)) or is_wrong_whole
 
 
 class Upload:
     """Resolves its future exactly once, with a receipt or a FastputError."""
 
     def __init__(
-        self, shared: Shared, job: Job, future: Future[Receipt], on_finished: Callable[[Upload], None]
+        self,
+        shared: Shared,
+        job: Job,
+        future: Future[Receipt],
+        on_finished: Callable[[Upload], None],
+        on_misjudged: Callable[[Upload], None],
     ) -> None:
         self.job = job
         self.future = future
         self._shared = shared
         self._on_finished = on_finished
+        self._on_misjudged = on_misjudged
         self._source: Source | None = None
+        self._preparation: Preparation | None = None
         self._prepared: Prepared | None = None
         self._machine: MultipartUpload | None = None
         self._sender: PartSender | None = None
@@ -90,6 +100,11 @@ class Upload:
         return self._machine.upload_id if self._machine is not None else None
 
     @property
+    def left_bytes(self) -> int | None:
+        """To be sent behind what is in flight; None: unknown."""
+        return self._machine.left_bytes if self._machine is not None else None
+
+    @property
     def waits_for(self) -> str | None:
         """What holds it up, for people; None: nothing that could be late."""
         if self._calls:
@@ -106,7 +121,7 @@ class Upload:
         if self._error is not None:
             return
         shared = self._shared
-        preparation = Preparation(
+        self._preparation = preparation = Preparation(
             self.job, source, shared.store, shared.links, shared.settings, shared.limits, shared.budget.limit_bytes,
             shared.retry, shared.stop, shared.state_directory,
         )  # fmt: skip
@@ -158,6 +173,23 @@ class Upload:
             text = f"{self._machine.confirmed_count} parts, {format_size(self._machine.resumed_bytes)}"
             self.job.note(f"{self.job.uri}: going on with an earlier upload: {text} are there already")
         self._create(prepared.plan.is_multipart)
+        if prepared.is_guess:
+            preparation = self._preparation
+            assert preparation is not None
+            ask = lambda: preparation.ask(prepared.endpoint, prepared.link)  # noqa: E731
+            self._control("the store to say what it takes", ask, self._was_told)
+
+    def _was_told(self, profile: StoreProfile) -> None:
+        """What the store takes, of which there was only a guess so far."""
+        assert self._prepared is not None and self._machine is not None
+        if (prepared := self._prepared.told(profile)) is not None:
+            self._prepared = prepared
+            if self._machine.is_whole:
+                self.confirmed(None)
+            return
+        if isinstance(self._error, StoreError):
+            self._error = None  # it refused what it doesn't take
+        self.fail(_Misjudged(f"{self.job.uri}: the store doesn't take {self._prepared.protection.checksum.value}"))
 
     def first_buffered(self, is_whole: bool) -> None:
         # A stream that fits one part is an object of its own.
@@ -236,6 +268,10 @@ class Upload:
         """Whether send() has something to do now."""
         return self._sender is not None and self._error is None and self._sender.wants_to_send()
 
+    def shed(self, most: int) -> int:
+        """Takes back requests; returns how many."""
+        return self._sender.shed(most) if self._sender is not None else 0
+
     def holds_next(self) -> bool:
         """Whether send() has something to do that needs no memory."""
         return self.wants_to_send() and self._sender is not None and self._sender.holds_next()
@@ -257,7 +293,8 @@ class Upload:
             self._keeper.note(part)
         self._report()
         # Not before the last request has ended: a part that arrives after Complete would be left over.
-        if self._error is None and machine.is_whole and sender.is_idle:
+        is_judged = self._prepared is not None and not self._prepared.is_guess
+        if self._error is None and machine.is_whole and sender.is_idle and is_judged:
             completion = machine.complete()
             if self._keeper is None:
                 self._complete(completion)
@@ -281,6 +318,7 @@ class Upload:
                 raise
             if digests_again:
                 self._digest_values = digest_source(source, digests_again, self._shared.stop)
+            self._shared.links.wait_until_clean()
             if completion.upload_id is None:
                 self._end_journal(removes=True)  # of an earlier run that had begun with parts
                 # An answer may repeat what it was told: it counts where the store was seen to look.
@@ -353,7 +391,7 @@ class Upload:
             return
         machine, error = self._machine, self._error
         if machine is None or machine.state is State.DONE:
-            self._finish(error)
+            self._end(error)
         elif self.is_worth_keeping and not _is_final(error):
             machine.leave()
 
@@ -377,7 +415,7 @@ class Upload:
             self._end_journal(removes=True)
 
         if upload_id is None and self._keeper is None:
-            self._finish(error)
+            self._end(error)
             return
         self._when_written(abort, machine.aborted)
 
@@ -421,7 +459,7 @@ class Upload:
 
     def refuse(self, error: FastputError) -> None:
         """Resolves the future without waiting for anything; what is under way is still cleaned up when it ends."""
-        if not self.future.done():
+        if not self.future.done() and not self._is_finished:
             if self._error is not None and not isinstance(self._error, Interrupted):
                 error = self._error  # what it was before it couldn't even be put away
             self._error = error
@@ -458,12 +496,28 @@ class Upload:
 
     # ---- ending
 
+    def _end(self, error: FastputError) -> None:
+        """Says how it failed when what was begun to find out what the store takes is off it, too."""
+        links = self._shared.links
+        if links.is_clean:
+            self._finish(error)
+        else:
+            what = "what was begun to ask the store to be aborted"
+            self._control(what, links.wait_until_clean, lambda _: self._finish(error))
+
     def _finish(self, outcome: Receipt | FastputError) -> None:
         self._is_finished = True
         if isinstance(outcome, StoreError) and outcome.code in _STORE_HAS_CHANGED and self._prepared is not None:
             self._shared.links.distrust(self._prepared.endpoint, self._prepared.link)
         if self._source is not None:
             self._source.close()
+        if isinstance(outcome, _Misjudged):
+            if self._sender is not None:
+                self._sender.forget_sent()
+            if outcome.upload_id is not None:
+                self.job.note(f"{outcome.message}: multipart upload {outcome.upload_id} is left on the store")
+            self._on_misjudged(self)
+            return
         # First out of the engine: who waits for the future may look at the counters.
         self._on_finished(self)
         if self.future.done():

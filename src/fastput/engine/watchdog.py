@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 # How often it is said that nothing moves before the end: at a quarter, a half and three quarters of the time-out.
 _SAYINGS = 4
-# Before this the kernel isn't even asked.
-_SURELY_MOVING_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,23 +26,17 @@ class Watchdog:
         self._seen: tuple[int, int] = (-1, -1)
         self._said = 0
 
-    def look(self, now_s: float, activity: int, moved_bytes: Callable[[], int], is_waiting: bool) -> Judgement:
+    def look(self, now_s: float, activity: int, moved_bytes: int, is_waiting: bool) -> Judgement:
         """
         Args:
             activity: changes whenever anything is answered.
-            moved_bytes: changes while the other end takes bytes; only asked when nothing was answered for a while.
+            moved_bytes: changes while the other end takes bytes.
             is_waiting: something could be late.
         """
-        if self._moved_at_s is None or not is_waiting or activity != self._seen[0]:
-            self._moved_at_s, self._seen, self._said = now_s, (activity, self._seen[1]), 0
+        if self._moved_at_s is None or not is_waiting or (activity, moved_bytes) != self._seen:
+            self._moved_at_s, self._seen, self._said = now_s, (activity, moved_bytes), 0
             return Judgement()
         idle_s = now_s - self._moved_at_s
-        if idle_s < min(_SURELY_MOVING_S, self._timeout_s / _SAYINGS):
-            return Judgement()
-        moved = moved_bytes()
-        if moved != self._seen[1]:
-            self._moved_at_s, self._seen, self._said = now_s, (activity, moved), 0
-            return Judgement()
         if idle_s >= self._timeout_s:
             self._moved_at_s, self._said = now_s, 0  # what is left begins anew
             return Judgement(idle_s, is_stalled=True)

@@ -7,19 +7,23 @@ import shutil
 import subprocess
 from pathlib import Path
 
-SOURCE_DIR = Path(__file__).resolve().parent
-BUILD_DIR = SOURCE_DIR.parents[1] / "build" / "bench"
+BENCH_DIR = Path(__file__).resolve().parent
+BUILD_DIR = BENCH_DIR.parent / "build" / "bench"
 FLAGS = ("-std=c11", "-O2", "-Wall", "-Wextra", "-pthread")
+# The directory and the sources in it.
 PROGRAMS = {
-    "sink": ("sink.c", "connection.c", "stats.c", "s3.c", "http.c"),
-    "timed": ("timed.c",),
+    "sink": ("sink", ("sink.c", "connection.c", "shape.c", "inflow.c", "stats.c", "s3.c", "http.c")),
+    "timed": ("sink", ("timed.c",)),
+    "wire": ("lab", ("wire.c", "direction.c", "packet.c", "namespaces.c")),
 }
 
 
 def build(name: str, build_dir: Path = BUILD_DIR) -> Path:
     """Path of a program, compiled again only if a source is newer."""
+    directory, sources = PROGRAMS[name]
+    source_dir = BENCH_DIR / directory
     program = build_dir / name
-    newest = max(p.stat().st_mtime for p in SOURCE_DIR.iterdir() if p.suffix in {".c", ".h"})
+    newest = max(p.stat().st_mtime for p in source_dir.iterdir() if p.suffix in {".c", ".h"})
     if program.exists() and program.stat().st_mtime >= newest:
         return program
     compiler = next((path for path in map(shutil.which, ("cc", "gcc", "clang")) if path), None)
@@ -28,8 +32,8 @@ def build(name: str, build_dir: Path = BUILD_DIR) -> Path:
     build_dir.mkdir(parents=True, exist_ok=True)
     # A name of its own, then a rename: two builds at once do not disturb each other.
     fresh = build_dir / f"{name}.{os.getpid()}"
-    sources = [str(SOURCE_DIR / source) for source in PROGRAMS[name]]
-    subprocess.run([compiler, *FLAGS, "-o", str(fresh), *sources], check=True)
+    paths = [str(source_dir / source) for source in sources]
+    subprocess.run([compiler, *FLAGS, "-o", str(fresh), *paths, "-lm"], check=True)
     return fresh.replace(program)
 
 
