@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import click
 
 from fastput.client import Client
+from fastput.tuner import Limit
 from fastput.units import format_duration, format_goodput, format_size
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Meter:
         self._samples: deque[tuple[float, int]] = deque([(self._started_s, 0)])
 
     def read(self) -> str:
-        """ "812.4 MB/s now, 790.1 MB/s mean, 16 parts in flight, 35.0 s left" """
+        """ "812.4 MB/s now, 790.1 MB/s mean, 16 parts in flight (limit: link), 35.0 s left" """
         snapshot = self._client.snapshot()
         now_s, self.sent_bytes = time.monotonic(), snapshot.sent_bytes
         self._samples.append((now_s, self.sent_bytes))
@@ -68,6 +69,8 @@ class Meter:
         mean_goodput = self.sent_bytes / max(now_s - self._started_s, 1e-3)
         text = f"{format_goodput(now_goodput)} now, {format_goodput(mean_goodput)} mean"
         text += f", {snapshot.in_flight} parts in flight"
+        if snapshot.limit not in (None, Limit.WINDOW):  # else it isn't known
+            text += f" (limit: {snapshot.limit})"
         if self.total_bytes and mean_goodput > 0:
             left_s = (self.total_bytes - self.sent_bytes) / (now_goodput or mean_goodput)
             text += f", {format_duration(max(left_s, 0.0))} left"

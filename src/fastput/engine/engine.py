@@ -26,7 +26,7 @@ from fastput.model import Receipt
 from fastput.profile import StoreProfile
 from fastput.store import Store
 from fastput.transport import Traffic
-from fastput.tuner import Bounds, Lack, Sample, Settings, Settled, State, begin, decide, settled
+from fastput.tuner import Bounds, Lack, Limit, Sample, Settings, Settled, State, begin, decide, settled
 
 CANCEL_GRACE_S = 5.0
 # What is in flight when an upload is interrupted may end by itself: a part that is nearly there needn't be sent again.
@@ -45,7 +45,11 @@ _CONNECTING_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The engine's counters at one moment, for displays. Bytes are object bytes."""
+    """The engine's counters at one moment, for displays. Bytes are object bytes.
+
+    Attributes:
+        limit: what holds the uploads back, as far as it's known; None where the window isn't tuned.
+    """
 
     sent_bytes: int
     resent_bytes: int
@@ -53,6 +57,7 @@ class Snapshot:
     window: int
     reserved_bytes: int
     uploads: int
+    limit: Limit | None
 
 
 class Engine:
@@ -158,6 +163,7 @@ class Engine:
             window=shared.window,
             reserved_bytes=shared.budget.reserved_bytes,
             uploads=len(self._active) + len(self._queued),
+            limit=self._tuning.limit if self._tuning is not None else None,
         )
 
     def cancel(self, reason: str) -> None:

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from fastput.model import Checksum, Endpoint, ObjectAttributes, ObjectUri
 from fastput.profile import GUESS, Carriage, Protection, StoreProfile
 from fastput.source import Source
 from fastput.state.journal import Journal
+from fastput.state.rows import JournalEntry
 from fastput.store import Store
 from fastput.tuner import Settings
 
@@ -59,6 +61,21 @@ class Prepared:
             return None
         finisher = replace(self.finisher, protection=right, profile=profile)
         return replace(self, protection=right, finisher=finisher, is_guess=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """Where the parts go.
+
+    Attributes:
+        upload_id: None for one PutObject.
+        journal_error: why the upload goes on without a journal.
+    """
+
+    endpoint: Endpoint
+    link: Link
+    upload_id: str | None
+    journal_error: JournalError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +135,65 @@ class Preparation:
                 close_quietly(journal, removes=is_useless or journal.entry is None)
             raise
         return Prepared(endpoint, link, plan, protection, finisher, journal, taken, is_guess)
+
+    def create(self, prepared: Prepared, is_multipart: bool) -> Created:
+        """Begins the multipart upload, or goes on with what was taken over, and its journal.
+
+        Raises:
+            FastputError: the store refuses, or can't be reached.
+        """
+        job, taken = self.job, prepared.taken
+        if taken is not None:
+            # A journal anew: parts were found that it doesn't know of, others were given up.
+            journal_error = self._begin_journal(prepared, taken.upload_id)
+            return Created(prepared.endpoint, prepared.link, taken.upload_id, journal_error)
+        upload_id = journal_error = None
+        if is_multipart:
+            checksum = prepared.protection.checksum
+            upload_id = persist(
+                lambda: self.store.create(job.uri, job.attributes, checksum), self.policy, self.stop,
+                prepared.link.has_answered,
+            )  # fmt: skip
+        try:
+            # After Create, which follows redirects to the bucket's own region.
+            endpoint, link = self.links.to(job.uri)
+            if upload_id is not None:
+                journal_error = self._begin_journal(prepared, upload_id)
+        except FastputError:
+            if upload_id is not None:  # nobody else knows of it yet
+                self.store.abort(job.uri, upload_id)
+            raise
+        return Created(endpoint, link, upload_id, journal_error)
+
+    def _begin_journal(self, prepared: Prepared, upload_id: str) -> JournalError | None:
+        """Returns why it can't be kept."""
+        journal, taken = prepared.journal, prepared.taken
+        if journal is None:
+            return None
+        stat, protection = self.source.stat(), prepared.protection
+        assert stat is not None
+        endpoint, uri, source = self._identity(prepared.endpoint)
+        entry = JournalEntry(
+            endpoint=endpoint,
+            bucket=uri.bucket,
+            key=uri.key,
+            source=source,
+            source_stat=stat,
+            upload_id=upload_id,
+            part_bytes=prepared.plan.part_bytes,
+            checksum=protection.checksum.value,
+            carriage=protection.carriage.value if protection.carriage else "",
+            attributes=_attributes_digest(self.job.attributes),
+            created_at=time.time(),
+        )
+        try:
+            before = journal.entry
+            journal.begin(entry, taken.parts if taken is not None else ())
+            if before is not None and before.upload_id == upload_id and journal.completing_crc64nvme is not None:
+                journal.completing(journal.completing_crc64nvme)  # a Complete of then may still take effect
+        except JournalError as error:
+            return error
+        return None
 
     def ask(self, endpoint: Endpoint, link: Link) -> StoreProfile:
         """What the store takes, if need be by finding it out.
@@ -186,7 +262,7 @@ class Preparation:
         why = None
         if self.job.checksum not in (None, begun_with.checksum):
             why = "another checksum"
-        elif entry.attributes != attributes_digest(self.job.attributes):
+        elif entry.attributes != _attributes_digest(self.job.attributes):
             why = "other metadata, tags, content type or storage class"
         elif begun_with == GUESS.strongest and begun_with not in profile.protections:
             why = "a guess that was wrong: a checksum that this store doesn't take"
@@ -211,7 +287,7 @@ class Preparation:
             raise ObjectExists(text, bucket=uri.bucket, key=uri.key)
 
 
-def attributes_digest(attributes: ObjectAttributes) -> str:
+def _attributes_digest(attributes: ObjectAttributes) -> str:
     """Stands for what the object is to carry."""
     return hashlib.sha256(json.dumps(asdict(attributes), sort_keys=True).encode()).hexdigest()
 

@@ -10,21 +10,18 @@ closed and its future resolved.
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from fastput.engine.control import persist
 from fastput.engine.digests import Digests, digest_source
 from fastput.engine.job import Job
 from fastput.engine.keeper import Keeper
-from fastput.engine.links import Link
 from fastput.engine.multipart import Completion, MultipartUpload, State
 from fastput.engine.parts import PartSender
-from fastput.engine.prepare import Preparation, Prepared, attributes_digest, close_quietly
+from fastput.engine.prepare import Created, Preparation, Prepared, close_quietly
 from fastput.engine.resume import is_md5
 from fastput.engine.shared import Shared
 from fastput.errors import (
@@ -39,11 +36,9 @@ from fastput.errors import (
     UploadGone,
     UsageError,
 )
-from fastput.model import Checksum, ConfirmedPart, Endpoint, Progress, Receipt, encode_crc
+from fastput.model import Checksum, ConfirmedPart, Progress, Receipt, encode_crc
 from fastput.profile import StoreProfile
 from fastput.source import Source
-from fastput.state.journal import Journal
-from fastput.state.rows import JournalEntry
 from fastput.store import Completed
 from fastput.units import format_size
 
@@ -196,70 +191,25 @@ class Upload:
         self._create(is_multipart=not is_whole)
 
     def _create(self, is_multipart: bool) -> None:
-        job, shared, prepared = self.job, self._shared, self._prepared
-        assert prepared is not None
-        taken = prepared.taken
+        preparation, prepared = self._preparation, self._prepared
+        assert preparation is not None and prepared is not None
 
-        def create() -> tuple[Endpoint, Link, str | None]:
-            if taken is not None:
-                if prepared.journal is not None:
-                    # Anew: parts were found that it doesn't know of, others were given up.
-                    self._begin_journal(prepared, prepared.journal, taken.upload_id)
-                return prepared.endpoint, prepared.link, taken.upload_id
-            upload_id = None
-            if is_multipart:
-                checksum = prepared.protection.checksum
-                upload_id = persist(
-                    lambda: shared.store.create(job.uri, job.attributes, checksum), shared.retry, shared.stop,
-                    prepared.link.has_answered,
-                )  # fmt: skip
-            try:
-                # After Create, which follows redirects to the bucket's own region.
-                endpoint, link = shared.links.to(job.uri)
-                if prepared.journal is not None and upload_id is not None:
-                    self._begin_journal(prepared, prepared.journal, upload_id)
-            except FastputError:
-                if upload_id is not None:  # nobody else knows of it yet
-                    shared.store.abort(job.uri, upload_id)
-                raise
-            return endpoint, link, upload_id
+        def create() -> Created:
+            created = preparation.create(prepared, is_multipart)
+            if created.journal_error is not None and self._keeper is not None:
+                self._keeper.broken(created.journal_error)
+            return created
 
         self._control("the multipart upload to be created", create, self._created)
 
-    def _begin_journal(self, prepared: Prepared, journal: Journal, upload_id: str) -> None:
-        assert self._source is not None and self._keeper is not None
-        stat, endpoint, protection = self._source.stat(), prepared.endpoint, prepared.protection
-        assert stat is not None
-        entry = JournalEntry(
-            endpoint=f"{endpoint.scheme}://{endpoint.authority}",
-            bucket=self.job.uri.bucket,
-            key=self.job.uri.key,
-            source=os.path.abspath(self._source.name),
-            source_stat=stat,
-            upload_id=upload_id,
-            part_bytes=prepared.plan.part_bytes,
-            checksum=protection.checksum.value,
-            carriage=protection.carriage.value if protection.carriage else "",
-            attributes=attributes_digest(self.job.attributes),
-            created_at=time.time(),
-        )
-        try:
-            before, taken = journal.entry, prepared.taken
-            journal.begin(entry, taken.parts if taken is not None else ())
-            if before is not None and before.upload_id == upload_id and journal.completing_crc64nvme is not None:
-                journal.completing(journal.completing_crc64nvme)  # a Complete of then may still take effect
-        except JournalError as error:
-            self._keeper.broken(error)
-
-    def _created(self, answer: tuple[Endpoint, Link, str | None]) -> None:
-        endpoint, link, upload_id = answer
+    def _created(self, created: Created) -> None:
         assert self._machine is not None and self._sender is not None
-        link.is_reached |= upload_id is not None
+        created.link.is_reached |= created.upload_id is not None
         if self._machine.state is State.CREATING:
-            self._machine.created(upload_id)
+            self._machine.created(created.upload_id)
         if self._error is not None:
             return
-        self._sender.connected(endpoint, link)
+        self._sender.connected(created.endpoint, created.link)
         if self._machine.is_whole:  # an earlier run sent all of it
             self.confirmed(None)
         self._shared.pump()
