@@ -24,6 +24,9 @@ from fastput.tuner.settings import Settings
 from fastput.tuner.settled import Settled
 
 FIRST_WINDOW = 8
+# On a long way one that BBR begins when the link is full gets a fraction of its share, and a quarter more every eight
+# round trips: its part is the last to end. So the ramp goes to what bridges the pauses between parts, and no further.
+_LONG_WAY_S = 0.05
 MOST_WINDOW = 240
 # Between two parts of a connection there are round trips and the store's work: fewer leave gaps.
 LEAST_WINDOW = 4
@@ -61,6 +64,10 @@ _SHED_S = 1.0
 _SURE_LOOKS = 4
 # So much more or less isn't worth moving for.
 _ABOUT = 1.15
+_ABOUT_FULL = 1.5
+# On a full link a trial of more leaves slow connections behind: so many round trips of rest at first, and at most.
+_LEAST_REST_RTTS = 20
+_MOST_REST_RTTS = 60
 # A connection rests for one and a half round trips between two parts: its parts should take so many.
 _PART_RTTS = 12
 # A window is compared with another when its goodput is known so well.
@@ -181,10 +188,11 @@ def _decide(state: State, sample: Sample) -> State:
     level = level_of(state.samples, state.window, state.bounds.cpus)
     if state.phase is Phase.TRIAL and not _is_certain(state, level):
         return state
+    late = level_of(state.samples[-(len(state.samples) // 4) - 1 :], state.window, state.bounds.cpus)
     share_bytes_per_s = max(state.share_bytes_per_s, level.each_bytes_per_s)
     state = replace(state, limit=level.limit, share_bytes_per_s=share_bytes_per_s, samples=())
     if state.phase is Phase.RAMP:
-        return _ramp(state, level, sample)
+        return _ramp(state, level, late, sample)
     return _hold(state, level, sample) if state.phase is Phase.HOLD else _judge(state, level, sample)
 
 
@@ -228,14 +236,21 @@ def _earns(state: State, small: Level, large: Level) -> bool:
     return elasticity(small, large) > price(large, state.share_bytes_per_s)
 
 
-def _ramp(state: State, level: Level, sample: Sample) -> State:
-    """Doubles the window as long as nearly all of that shows; the trials of HOLD find the place in the last step."""
+def _ramp(state: State, level: Level, late: Level, sample: Sample) -> State:
+    """Doubles the window as long as nearly all of that shows; the trials of HOLD find the place in the last step.
+
+    late: what the last quarter of the level's time has shown: connections may still be starting.
+    """
     best = state.best
     if best is not None and not _earns(state, best, level):
         return replace(_rest(state, best, sample), step=_STEP, ceiling=_ceiling(state, best))
     is_bent = best is not None and elasticity(best, level) < _BENT
-    factor = 2.0 if level.window < _MANY else 1.5
-    more = _within(state.bounds, max(int(factor * level.window), _least_window(state, level, sample)))
+    least_window = _least_window(state, late, sample)
+    if (sample.min_rtt_s or 0.0) >= _LONG_WAY_S:
+        more = max(level.window, least_window)
+    else:
+        factor = 2.0 if level.window < _MANY else 1.5
+        more = _within(state.bounds, max(int(factor * level.window), least_window))
     if is_bent or level.limit in (Limit.LINK, Limit.CPU, Limit.DISK) or more == level.window:
         return replace(_rest(state, level, sample), before=best)
     return _move(replace(state, best=level), more, sample)
@@ -243,7 +258,8 @@ def _ramp(state: State, level: Level, sample: Sample) -> State:
 
 def _fitting_window(state: State, level: Level, sample: Sample) -> int:
     """What the window of a level is moved to without a trial."""
-    if (least_window := _least_window(state, level, sample)) > _ABOUT * level.window:
+    about = _ABOUT_FULL if level.limit is Limit.LINK else _ABOUT
+    if (least_window := _least_window(state, level, sample)) > about * level.window:
         return least_window
     most_window = max(FIRST_WINDOW, least_window)
     if level.limit is Limit.LINK and level.window > _ABOUT * most_window:
@@ -274,8 +290,13 @@ def _is_bridged(state: State, level: Level, sample: Sample) -> bool:
 def _rest(state: State, level: Level, sample: Sample) -> State:
     step = _LINK_STEP if level.limit is Limit.LINK else -_STEP
     state = replace(state, phase=Phase.HOLD, best=level, before=None, step=step)
-    state = replace(state, rest_s=_LEAST_REST_S, rests_s=_LEAST_REST_S)
+    rest_s = _rest_s(level, sample, _LEAST_REST_S, _LEAST_REST_RTTS)
+    state = replace(state, rest_s=rest_s, rests_s=rest_s)
     return _move(state, _fitting_window(state, level, sample), sample)
+
+
+def _rest_s(level: Level, sample: Sample, seconds: float, round_trips: float) -> float:
+    return max(seconds, round_trips * (sample.min_rtt_s or 0.0)) if level.limit is Limit.LINK else seconds
 
 
 def _falls(state: State, sample: Sample) -> bool:
@@ -391,8 +412,9 @@ def _judge(state: State, level: Level, sample: Sample) -> State:
 def _take_back(state: State, base: Level, sample: Sample) -> State:
     """A trial was worse: rests for longer, then tries the other way."""
     # What was too much once may not be for ever.
-    ceiling = _ceiling(state, base) if state.rests_s < _MOST_REST_S else None
-    rests_s = min(_MOST_REST_S, 2 * state.rests_s)
+    most_s = _rest_s(base, sample, _MOST_REST_S, _MOST_REST_RTTS)
+    ceiling = _ceiling(state, base) if state.rests_s < most_s else None
+    rests_s = min(most_s, 2 * state.rests_s)
     size = _LINK_STEP if base.limit is Limit.LINK else max(_LEAST_STEP, _FINER * min(_STEP, abs(state.step)))
     step = math.copysign(size, -state.step)
     state = replace(state, phase=Phase.HOLD, step=step, rests_s=rests_s, rest_s=rests_s, ceiling=ceiling)
