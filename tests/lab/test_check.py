@@ -42,4 +42,5 @@ def test_queueing(opened: Callable[[Link], Lab]) -> None:
 
 @pytest.mark.parametrize("direction", check.DIRECTIONS)
 def test_loss(opened: Callable[[Link], Lab], direction: str) -> None:
-    assert_good(check.loss(opened(LINK), direction, duration_s=2))
+    """So many that those which a busy machine's bursts lose in the queue, half a percent, are few beside them."""
+    assert_good(check.loss(opened(LINK), direction, loss=0.05, duration_s=2))
