@@ -1,6 +1,6 @@
 """decide(state, sample) -> (state, settings): how many requests are in flight. Pure: no clocks, threads or I/O.
 
-    RAMP    doubles the window while nearly all of that shows in the goodput
+    RAMP    doubles the window while nearly all of that shows in the goodput; on a long way it goes by a model
     HOLD    rests; looks whether what the window gives has changed
     TRIAL   tries a little more or less, and keeps what is better: so it finds the place, and follows it
 
@@ -24,8 +24,8 @@ from fastput.tuner.settings import Settings
 from fastput.tuner.settled import Settled
 
 FIRST_WINDOW = 8
-# On a long way one that BBR begins when the link is full gets a fraction of its share, and a quarter more every eight
-# round trips: its part is the last to end. So the ramp goes to what bridges the pauses between parts, and no further.
+# On a long way a connection that BBR begins when the link is full gets a fraction of its share, and a quarter more each
+# eight round trips: its part is the last to end. So the ramp goes to what bridges the pauses between parts, no further.
 _LONG_WAY_S = 0.05
 MOST_WINDOW = 240
 # Between two parts of a connection there are round trips and the store's work: fewer leave gaps.
@@ -188,10 +188,12 @@ def _decide(state: State, sample: Sample) -> State:
     level = level_of(state.samples, state.window, state.bounds.cpus)
     if state.phase is Phase.TRIAL and not _is_certain(state, level):
         return state
-    late = level_of(state.samples[-(len(state.samples) // 4) - 1 :], state.window, state.bounds.cpus)
     share_bytes_per_s = max(state.share_bytes_per_s, level.each_bytes_per_s)
+    samples = state.samples
     state = replace(state, limit=level.limit, share_bytes_per_s=share_bytes_per_s, samples=())
     if state.phase is Phase.RAMP:
+        # Connections may still be starting: what the last quarter has shown.
+        late = level_of(samples[-(len(samples) // 4) - 1 :], state.window, state.bounds.cpus)
         return _ramp(state, level, late, sample)
     return _hold(state, level, sample) if state.phase is Phase.HOLD else _judge(state, level, sample)
 
@@ -239,7 +241,7 @@ def _earns(state: State, small: Level, large: Level) -> bool:
 def _ramp(state: State, level: Level, late: Level, sample: Sample) -> State:
     """Doubles the window as long as nearly all of that shows; the trials of HOLD find the place in the last step.
 
-    late: what the last quarter of the level's time has shown: connections may still be starting.
+    late: the end of the level.
     """
     best = state.best
     if best is not None and not _earns(state, best, level):
