@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import sys
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from fastput.cli.common import EPILOG, Duration, Size, connection_options
+from fastput.cli.common import DURATION, EPILOG, SIZE, connection_options, make_store
+from fastput.cli.interruption import Interruption
 from fastput.errors import Interrupted, StoreError, UsageError
 from fastput.text import printable
 
@@ -26,8 +26,8 @@ _CLEAR = "\r\x1b[K"
 
 @click.command(no_args_is_help=True, epilog=EPILOG)
 @click.argument("arguments", nargs=-1, metavar="[s3://BUCKET/PREFIX | http://HOST:PORT | plot TRACE OUT.png]")
-@click.option("--budget", type=Size(), default="4GB", help="The most that is sent [4GB].")
-@click.option("--time", "time_s", type=Duration(), default="60s", help="How long it may measure [60s].")
+@click.option("--budget", type=SIZE, default="4GB", help="The most that is sent [4GB].")
+@click.option("--time", "time_s", type=DURATION, default="60s", help="How long it may measure [60s].")
 @click.option("--file", type=click.Path(dir_okay=False), metavar="FILE", help="Measure reading this file, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on standard output.")
 @click.option("--plot", "plot_path", type=click.Path(dir_okay=False), metavar="OUT.png", help="Draw it, too.")
@@ -75,13 +75,12 @@ def _survey(target: str, options: dict[str, Any]) -> int:
 
         check_plotting(options["plot_path"])
     keep_buffers()
-    if options["no_verify_ssl"]:
-        warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # it was asked for
     shows = sys.stderr.isatty() and not options["quiet"]
     plan = Plan(options["budget"], options["time_s"], default_memory_bytes(), options["file"])
     uploads, uri = _target(target, options)
     survey = Survey(uploads, target, uri, plan, lambda text: _show(text) if shows else None)
-    interruption = _Interruption(survey, _CLEAR.encode() if shows else b"")
+    message = "fastput: stopping: aborting the upload (Ctrl-C again to end at once)\n"
+    interruption = Interruption((_CLEAR if shows else "") + message, survey.stop, lambda: _last_words(survey))
     try:
         report = survey.run()
     except Interrupted as error:
@@ -128,43 +127,12 @@ def _target(target: str, options: dict[str, Any]) -> Any:
         return OpenServer(target, tls), ObjectUri("fastput-bench", "")
     if "://" not in target or not target.lower().startswith("s3://"):
         raise UsageError(f"{target!r} can't be measured: give {_FORMS}")
-    from fastput.store import StoreOptions
-    from fastput.store.s3 import S3Store
-
     uri = ObjectUri.parse(target)
-    return S3Store(
-        StoreOptions(
-            options["endpoint_url"], options["region"], options["profile"], options["ca_bundle"],
-            not options["no_verify_ssl"], read_timeout_s=20.0,
-        )
-    ), uri  # fmt: skip
+    return make_store(options, read_timeout_s=20.0), uri
 
 
-class _Interruption:
-    """Ctrl-C and SIGTERM. The first aborts the upload, the second ends the process."""
-
-    def __init__(self, survey: Survey, clears: bytes) -> None:
-        """clears: what makes room on the line."""
-        self._clears = clears
-        self._has_come = False
-        self._survey = survey
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
-
-    def end(self) -> None:
-        """The store is clean: from here on a signal ends the process."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, signal.SIG_DFL)
-
-    def _handle(self, number: int, frame: object) -> None:
-        if self._has_come:
-            if self._survey.left is not None:
-                os.write(2, f"fastput: {printable(self._survey.left)} is left on the store\n".encode())
-            os._exit(130)
-        self._has_come = True
-        # Not through sys.stderr, which may be in the middle of a line of its own.
-        os.write(2, self._clears + b"fastput: stopping: aborting the upload (Ctrl-C again to end at once)\n")
-        self._survey.stop()
+def _last_words(survey: Survey) -> str:
+    return f"fastput: {printable(survey.left)} is left on the store\n" if survey.left is not None else ""
 
 
 def _show(text: str) -> None:

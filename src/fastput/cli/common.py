@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -12,6 +13,8 @@ from fastput.client.client import AUTO
 from fastput.engine.engine import STALL_TIMEOUT_S
 from fastput.errors import FastputError
 from fastput.model import Checksum
+from fastput.store import StoreOptions
+from fastput.store.s3 import S3Store
 from fastput.timetable import Timetable
 from fastput.units import parse_duration, parse_size
 
@@ -27,46 +30,25 @@ Exit status: 0 every planned object was confirmed by the store; otherwise that o
 """
 
 
-class Size(click.ParamType):  # type: ignore[type-arg]
-    """A size as people write it."""
+class Parsed(click.ParamType):  # type: ignore[type-arg]
+    """What people write, as a value. Defaults may be values already."""
 
-    name = "size"
+    def __init__(self, name: str, parse: Callable[[str], Any]) -> None:
+        self.name = name
+        self._parse = parse
 
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> int:
-        if isinstance(value, int):
+    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Any:
+        if not isinstance(value, str):
             return value
         try:
-            return parse_size(value)
+            return self._parse(value)
         except FastputError as error:
             self.fail(str(error), parameter, context)
 
 
-class Duration(click.ParamType):  # type: ignore[type-arg]
-    """A time span as people write it, in seconds."""
-
-    name = "duration"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            return parse_duration(value)
-        except FastputError as error:
-            self.fail(str(error), parameter, context)
-
-
-class Rate(click.ParamType):  # type: ignore[type-arg]
-    """A rate as people write it, or a timetable of rates."""
-
-    name = "rate"
-
-    def convert(self, value: Any, parameter: click.Parameter | None, context: click.Context | None) -> Timetable:
-        if isinstance(value, Timetable):
-            return value
-        try:
-            return Timetable.parse(value)
-        except FastputError as error:
-            self.fail(str(error), parameter, context)
+SIZE = Parsed("size", parse_size)
+DURATION = Parsed("duration", parse_duration)
+RATE = Parsed("rate", Timetable.parse)
 
 
 class Pairs(click.ParamType):  # type: ignore[type-arg]
@@ -108,11 +90,11 @@ journal_option = click.option(
 
 # How parts are made, protected and sent; together with the journal.
 sending_options = _together(
-    click.option("--part-size", type=Size(), help="Size of parts, e.g. 16MiB [by the file's size]."),
+    click.option("--part-size", type=SIZE, help="Size of parts, e.g. 16MiB [by the file's size]."),
     click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight [as many as help]."),
-    click.option("--memory", type=Size(), help="Most memory for parts in flight [a quarter of the machine's]."),
+    click.option("--memory", type=SIZE, help="Most memory for parts in flight [a quarter of the machine's]."),
     click.option(
-        "--limit-rate", type=Rate(),
+        "--limit-rate", type=RATE,
         help="Send no more than e.g. 400Mbps or 50MB/s; by the time of day: 08:00-18:00=200Mbps,else=max.",
     ),
     click.option(
@@ -150,12 +132,30 @@ output_options = _together(
 )
 
 
+def _allow_unverified(options: Mapping[str, Any]) -> None:
+    """--no-verify-ssl was asked for: without a warning for each request."""
+    if options["no_verify_ssl"]:
+        warnings.filterwarnings("ignore", message="Unverified HTTPS request")
+
+
+def make_store(options: Mapping[str, Any], **more: Any) -> S3Store:
+    """The store of the connection options; more: other StoreOptions."""
+    _allow_unverified(options)
+    return S3Store(
+        StoreOptions(
+            options["endpoint_url"], options["region"], options["profile"], options["ca_bundle"],
+            not options["no_verify_ssl"], **more,
+        )
+    )  # fmt: skip
+
+
 def make_client(options: Mapping[str, Any], on_stall: Callable[[str], None]) -> Client:
     """A client with the options of a command that sends.
 
     Raises:
         UsageError: an option makes no sense.
     """
+    _allow_unverified(options)
     return Client(
         endpoint_url=options["endpoint_url"],
         region=options["region"],

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 import threading
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fastput.cli.common import make_client
+from fastput.cli.interruption import Interruption
 from fastput.cli.progress import Display, make_display
 from fastput.cli.report import Reporter
 from fastput.client import Client
@@ -67,24 +66,6 @@ class Notes:
             self._reporter.note(text)
 
 
-class Interruption:
-    """Ctrl-C and SIGTERM. The first cancels, and what is in flight ends in order; the second ends the process."""
-
-    def __init__(self, client: Client) -> None:
-        self.has_come = False
-        self._client = client
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._handle)
-
-    def _handle(self, number: int, frame: object) -> None:
-        if self.has_come:
-            os._exit(130)
-        self.has_come = True
-        # Not through sys.stderr, which may be in the middle of a line of its own.
-        os.write(2, b"fastput: stopping: ending what is in flight (Ctrl-C again to end at once)\n")
-        self._client.cancel("interrupted")
-
-
 def send(
     options: Mapping[str, Any],
     sources: Sequence[str],
@@ -104,11 +85,10 @@ def send(
     """
     receipts = _open_receipts(options["receipt"])
     keep_buffers()
-    if options["no_verify_ssl"]:
-        warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # it was asked for
     notes = Notes(reporter)
     client = make_client(options, notes.say)
-    interruption = Interruption(client)
+    message = "fastput: stopping: ending what is in flight (Ctrl-C again to end at once)\n"
+    interruption = Interruption(message, lambda: client.cancel("interrupted"))
     tally = Tally(planned=len(sources))
     places: dict[Future[Receipt], tuple[int, str]] = {}
     for place, source in enumerate(sources):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -15,10 +14,11 @@ from typing import Any
 import click
 
 from fastput.cli.common import (
+    DURATION,
     EPILOG,
-    Duration,
     connection_options,
     journal_option,
+    make_store,
     output_options,
     patience_options,
     receipt_option,
@@ -32,8 +32,6 @@ from fastput.client.uploads import OpenUpload, Uploads, resumable_checksum
 from fastput.errors import FastputError, JournalError, StoreError, UsageError
 from fastput.model import Checksum, ListedUpload, ObjectUri, Receipt
 from fastput.state.directory import state_directory
-from fastput.store import StoreOptions
-from fastput.store.s3 import S3Store
 from fastput.text import printable
 from fastput.units import format_duration, format_size
 
@@ -60,7 +58,7 @@ json_option = click.option(
 
 @uploads.command("ls", no_args_is_help=True, epilog=_EPILOG)
 @click.argument("uri", metavar="s3://BUCKET[/PREFIX]")
-@click.option("--older-than", type=Duration(), metavar="AGE", help="Only those begun so long ago: 45s, 30m, 12h, 7d.")
+@click.option("--older-than", type=DURATION, metavar="AGE", help="Only those begun so long ago: 45s, 30m, 12h, 7d.")
 @connection_options
 @journal_option
 @json_option
@@ -88,7 +86,7 @@ def list_uploads(uri: str, **options: Any) -> int:
 @uploads.command("abort", no_args_is_help=True, epilog=_EPILOG)
 @click.argument("uri", metavar="s3://BUCKET/KEY-OR-PREFIX/")
 @click.option("--upload-id", metavar="ID", help="Only this one of the key's.")
-@click.option("--older-than", type=Duration(), metavar="AGE",
+@click.option("--older-than", type=DURATION, metavar="AGE",
               help="Only those begun so long ago: 45s, 30m, 7d. A bucket or a prefix needs it; 0s: all.")  # fmt: skip
 @click.option("--dry-run", "--dryrun", is_flag=True, help="Say what would be aborted; abort nothing.")
 @connection_options
@@ -225,14 +223,7 @@ def _or_with_md5(
 
 
 def _uploads(options: Mapping[str, Any], say: Callable[[str], None]) -> Uploads:
-    if options["no_verify_ssl"]:
-        warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # it was asked for
-    store = S3Store(
-        StoreOptions(
-            options["endpoint_url"], options["region"], options["profile"], options["ca_bundle"],
-            not options["no_verify_ssl"],
-        )
-    )  # fmt: skip
+    store = make_store(options)
     directory: Path | None = None
     try:
         directory = state_directory(options["state_dir"])

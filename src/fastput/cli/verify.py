@@ -7,7 +7,6 @@ import os
 import signal
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -15,14 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
-from fastput.cli.common import EPILOG, connection_options
+from fastput.cli.common import EPILOG, connection_options, make_store
 from fastput.cli.report import make_reporter
 from fastput.client.client import resolve_uri
 from fastput.errors import FastputError, UsageError
 from fastput.model import ObjectUri
 from fastput.source import FileSource
-from fastput.store import StoreOptions
-from fastput.store.s3 import S3Store
 from fastput.text import printable
 from fastput.units import format_duration, format_goodput, format_size
 
@@ -63,14 +60,7 @@ def verify(arguments: tuple[str, ...], **options: Any) -> int:
 
     receipts = Receipts(options["receipt"]) if options["receipt"] else None
     tasks = _of_files(arguments, receipts, options["deep"]) if arguments else _of_receipts(receipts, options["deep"])
-    if options["no_verify_ssl"]:
-        warnings.filterwarnings("ignore", message="Unverified HTTPS request")  # it was asked for
-    store = S3Store(
-        StoreOptions(
-            options["endpoint_url"], options["region"], options["profile"], options["ca_bundle"],
-            not options["no_verify_ssl"],
-        )
-    )  # fmt: skip
+    store = make_store(options)
     reporter: _Lines = _JsonLines(options) if options["as_json"] else _TextLines(options)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
