@@ -124,6 +124,11 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.is_tls else 80) else f"{host}:{self.port}"
 
+    @property
+    def url(self) -> str:
+        """Without a path: whom the requests go to, for people and as a name to remember it by."""
+        return f"{self.scheme}://{self.authority}"
+
 
 class Credentials(Protocol):
     """Frozen credentials, as botocore hands them out."""

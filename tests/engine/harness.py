@@ -21,6 +21,7 @@ from fastput.profile import AMAZON, StoreProfile
 from fastput.source import BufferSource, FileSource, Source, StreamSource
 from fastput.store.memory import MemoryStore
 from fastput.transport import Request, Response, Ticket, Transport
+from fastput.transport.base import WithoutConnections
 from fastput.transport.faulty import Fault, FaultyTransport
 from fastput.transport.memory import MemoryTransport
 from fastput.tuner import Settings
@@ -55,7 +56,7 @@ class CheckingStore(MemoryStore):
         return super().receive(path, headers, body)
 
 
-class WatchingTransport:
+class WatchingTransport(WithoutConnections):
     """Notes how much is under way at most: requests, and bytes of their parts."""
 
     def __init__(self, inner: Transport) -> None:
@@ -84,20 +85,11 @@ class WatchingTransport:
 
         return self.inner.send(request, done)
 
-    def traffic(self) -> None:
-        return None
-
-    def catch(self, connections: int, within_s: float) -> None:
-        pass
-
-    def pace(self, bytes_per_s: float | None) -> None:
-        pass
-
     def close(self) -> None:
         self.inner.close()
 
 
-class HoldingTransport:
+class HoldingTransport(WithoutConnections):
     """Holds answers back until it is told to hand them on."""
 
     def __init__(self, inner: Transport) -> None:
@@ -133,15 +125,6 @@ class HoldingTransport:
             taken, self._held = self._held[:count], self._held[len(self._held[:count]) :]
         for hand_on in taken:
             hand_on()
-
-    def traffic(self) -> None:
-        return None
-
-    def catch(self, connections: int, within_s: float) -> None:
-        pass
-
-    def pace(self, bytes_per_s: float | None) -> None:
-        pass
 
     def close(self) -> None:
         self._inner.close()

@@ -13,6 +13,7 @@ import pytest
 from fastput.errors import Interrupted, Resumable, StoreError
 from fastput.state import journals
 from fastput.transport import Request, Response, Ticket, Transport
+from fastput.transport.base import WithoutConnections
 from tests.engine.harness import PART, SECONDS, URI, HoldingTransport, Rig, rig
 from tests.engine.kinds import STORES, Kind, refusal
 from tests.support.content import content, crc64nvme_base64
@@ -21,7 +22,7 @@ DATA = content(5 * PART + PART // 2)
 SHORTEST = 1024  # of the parts; the questions have less
 
 
-class HeldQuestions:
+class HeldQuestions(WithoutConnections):
     """Holds the answers to the questions back, and lets the parts' pass."""
 
     def __init__(self, inner: Transport) -> None:
@@ -46,15 +47,6 @@ class HeldQuestions:
         """Until so many have got an answer, which the engine has been told."""
         with self._changed:
             assert self._changed.wait_for(lambda: self.answered_parts >= count, SECONDS)
-
-    def traffic(self) -> None:
-        return None
-
-    def catch(self, connections: int, within_s: float) -> None:
-        pass
-
-    def pace(self, bytes_per_s: float | None) -> None:
-        pass
 
     def close(self) -> None:
         self._inner.close()

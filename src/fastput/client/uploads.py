@@ -226,8 +226,7 @@ class Uploads:
         if not known.entries:
             return None
         endpoint = self._store.endpoint(uri)
-        name = f"{endpoint.scheme}://{endpoint.authority}"
-        return known.entries.get((name, uri.bucket, uri.key, upload.upload_id))
+        return known.entries.get((endpoint.url, uri.bucket, uri.key, upload.upload_id))
 
     def _sender(self, uri: ObjectUri) -> str | None:
         known = self._known(uri)

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from fastput.engine.meter import together
 from fastput.engine.pace import Pace
@@ -20,6 +21,7 @@ from fastput.store import Store
 from fastput.transport import Traffic, Transport
 from fastput.tuner import Settled
 
+_T = TypeVar("_T")
 Connect = Callable[[Endpoint, Callable[[], Credentials], TlsOptions], Transport]
 
 # A store may be upgraded; a week is long beside a transfer and short beside that.
@@ -88,7 +90,7 @@ class Links:
             if identity not in self._links:
                 link = Link(self._connect(endpoint, self._store.credentials, self._store.tls()))
                 if not self._links:
-                    self._settled = self._recall_settled(endpoint)
+                    self._settled = self._load(_window_name(endpoint), Settled.from_dict)
                     self._first = endpoint
                 with self._lock:
                     self._links[identity] = link
@@ -125,7 +127,7 @@ class Links:
             finally:
                 self._clean_up(probe, uri, say)
             link.has_answered = True
-            self._remember(endpoint, link.profile)
+            self._save(endpoint.url, link.profile.to_dict())
             return link.profile
 
     def _clean_up(self, probe: Probe, uri: ObjectUri, say: Callable[[str], None]) -> None:
@@ -170,32 +172,32 @@ class Links:
     def distrust(self, endpoint: Endpoint, link: Link) -> None:
         """The store refused what its remembered profile says that it takes: the next run finds out anew."""
         if link.is_remembered and self._directory is not None:
-            profiles.forget(self._directory(), _name(endpoint))
+            profiles.forget(self._directory(), endpoint.url)
 
     def traffic(self) -> Traffic | None:
         """Of all connections; None where that can't be told."""
-        with self._lock:
-            links = list(self._links.values())
         seen = []
-        for link in links:
+        for link in self._all():
             if (found := link.transport.traffic()) is not None:
                 link.active_connections = found.active_connections
                 link.open_connections = found.open_connections
                 seen.append(found)
         return together(seen)
 
+    def _all(self) -> list[Link]:
+        with self._lock:
+            return list(self._links.values())
+
     def catch(self, connections: int, within_s: float) -> None:
         """Waits a moment for so many to be open and paced, wherever they go."""
-        with self._lock:
-            links = list(self._links.values())
+        links = self._all()
         missing = connections - sum(link.open_connections for link in links)
         for link in links:
             link.transport.catch(link.open_connections + missing, within_s / len(links))
 
     def pace(self, bytes_per_s: float | None) -> None:
         """The most that all connections together may send; None: no limit."""
-        with self._lock:
-            links = list(self._links.values())
+        links = self._all()
         if bytes_per_s is None or len(links) == 1:
             for link in links:
                 link.transport.pace(bytes_per_s)
@@ -212,18 +214,8 @@ class Links:
 
     def remember_settled(self, settled: Settled) -> None:
         """For the next transfer, if this one had one endpoint only."""
-        if self._directory is not None and len(self._links) == 1 and self._first is not None:
-            with contextlib.suppress(JournalError):
-                profiles.save(self._directory(), _window_name(self._first), settled.to_dict(), time.time())
-
-    def _recall_settled(self, endpoint: Endpoint) -> Settled | None:
-        if self._directory is None:
-            return None
-        try:
-            document = profiles.load(self._directory(), _window_name(endpoint), time.time(), PROFILE_KEPT_S)
-            return Settled.from_dict(document) if document is not None else None
-        except (JournalError, ValueError):
-            return None
+        if len(self._links) == 1 and self._first is not None:
+            self._save(_window_name(self._first), settled.to_dict())
 
     def close(self) -> None:
         """Closes all transports."""
@@ -232,27 +224,25 @@ class Links:
             link.transport.close()
 
     def _recall(self, endpoint: Endpoint, link: Link) -> StoreProfile | None:
-        if self._directory is None or self._probes_again:
-            return None
-        try:
-            document = profiles.load(self._directory(), _name(endpoint), time.time(), PROFILE_KEPT_S)
-            profile = StoreProfile.from_dict(document) if document is not None else None
-        except (JournalError, ValueError):
-            return None
+        profile = None if self._probes_again else self._load(endpoint.url, StoreProfile.from_dict)
         link.is_remembered = profile is not None
         return profile
 
-    def _remember(self, endpoint: Endpoint, profile: StoreProfile) -> None:
+    def _load(self, name: str, parse: Callable[[dict[str, Any]], _T]) -> _T | None:
+        """What an earlier run has kept under this name; None: nothing that makes sense."""
+        if self._directory is None:
+            return None
+        try:
+            document = profiles.load(self._directory(), name, time.time(), PROFILE_KEPT_S)
+            return parse(document) if document is not None else None
+        except (JournalError, ValueError):
+            return None
+
+    def _save(self, name: str, document: dict[str, Any]) -> None:
         if self._directory is not None:
-            try:
-                profiles.save(self._directory(), _name(endpoint), profile.to_dict(), time.time())
-            except JournalError:
-                pass  # it will be asked again
-
-
-def _name(endpoint: Endpoint) -> str:
-    return f"{endpoint.scheme}://{endpoint.authority}"
+            with contextlib.suppress(JournalError):  # it will be found anew
+                profiles.save(self._directory(), name, document, time.time())
 
 
 def _window_name(endpoint: Endpoint) -> str:
-    return f"{_name(endpoint)} window"
+    return f"{endpoint.url} window"

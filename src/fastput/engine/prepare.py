@@ -210,10 +210,10 @@ class Preparation:
         wants_more = job.upload_id is not None or job.no_clobber or job.verifies_etag
         if wants_more or self.source.size_bytes is None or not self._plan(GUESS, GUESS.strongest).is_multipart:
             return False
-        if self.source.stat() is None or not job.is_resumable or self.state_directory is None:
+        if self._journals is None:
             return True
         try:
-            return not Journal.exists(self.state_directory(), *self._identity(endpoint))
+            return not Journal.exists(self._journals(), *self._identity(endpoint))
         except JournalError:
             return True
 
@@ -226,14 +226,19 @@ class Preparation:
         copies = copies_in_memory(self.source, protection, self.job)
         return make_plan(self.source.size_bytes, self.settings, self.memory_bytes, copies, limits)
 
+    @property
+    def _journals(self) -> Callable[[], Path] | None:
+        """Where this upload's journal is kept; None: what can't be read again can't be resumed, or mustn't."""
+        is_kept = self.job.is_resumable and self.source.stat() is not None
+        return self.state_directory if is_kept else None
+
     def _open_journal(self, plan: Plan) -> Journal | None:
-        # What can't be read again can't be resumed.
-        if not self.job.is_resumable or self.state_directory is None or self.source.stat() is None:
+        if self._journals is None:
             return None
         endpoint, _ = self.links.to(self.job.uri)
         identity = self._identity(endpoint)
         try:
-            directory = self.state_directory()
+            directory = self._journals()
             # One request needs no journal; but with other options an earlier run may have begun with parts.
             if not plan.is_multipart and not Journal.exists(directory, *identity):
                 return None
@@ -248,7 +253,7 @@ class Preparation:
         return journal
 
     def _identity(self, endpoint: Endpoint) -> tuple[str, ObjectUri, str]:
-        return f"{endpoint.scheme}://{endpoint.authority}", self.job.uri, os.path.abspath(self.source.name)
+        return endpoint.url, self.job.uri, os.path.abspath(self.source.name)
 
     def _take_over(
         self, journal: Journal, plan: Plan, profile: StoreProfile, protection: Protection, finisher: Finisher

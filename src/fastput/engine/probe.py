@@ -185,8 +185,7 @@ class Probe:
         if response.failure is Failure.CREDENTIALS:
             raise CredentialsError(f"{uri}: no credentials: {response.reason}")
         if response.failure is not None:
-            url = f"{endpoint.scheme}://{endpoint.authority}"
-            raise unreachable(uri, url, response.reason, response.failure is Failure.TLS)
+            raise unreachable(uri, endpoint.url, response.reason, response.failure is Failure.TLS)
         if 200 <= response.status < 300:
             return response
         answer = parse_answer(response.status, response.headers, response.body)

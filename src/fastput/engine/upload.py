@@ -10,6 +10,7 @@ closed and its future resolved.
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -44,6 +45,8 @@ from fastput.units import format_size
 
 # What a store says that doesn't take what it took when it was probed.
 _STORE_HAS_CHANGED = {"NotImplemented", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch", "InvalidDigest"}
+
+
 class _Misjudged(FastputError):
     """The upload was begun in a way that the store doesn't take."""
 
@@ -169,9 +172,8 @@ class Upload:
             self.job.note(f"{self.job.uri}: going on with an earlier upload: {text} are there already")
         self._create(prepared.plan.is_multipart)
         if prepared.is_guess:
-            preparation = self._preparation
-            assert preparation is not None
-            ask = lambda: preparation.ask(prepared.endpoint, prepared.link)  # noqa: E731
+            assert self._preparation is not None
+            ask = functools.partial(self._preparation.ask, prepared.endpoint, prepared.link)
             self._control("the store to say what it takes", ask, self._was_told)
 
     def _was_told(self, profile: StoreProfile) -> None:

@@ -41,9 +41,7 @@ def judge(uri: ObjectUri, endpoint: Endpoint, part: int | None, response: Respon
     if response.failure is Failure.CREDENTIALS:
         return Verdict(CredentialsError(f"{uri}: no credentials: {response.reason}"))
     if response.failure is not None:
-        error: FastputError = unreachable(
-            uri, f"{endpoint.scheme}://{endpoint.authority}", response.reason, response.failure is Failure.TLS
-        )
+        error: FastputError = unreachable(uri, endpoint.url, response.reason, response.failure is Failure.TLS)
         error.part = part
         error.is_temporary |= has_answered
         # The runtime ends a connection on which nothing has moved for 30 s: too many on a thin link.

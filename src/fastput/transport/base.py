@@ -121,3 +121,16 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Cancels what is under way, waits for its callbacks, frees threads and connections."""
+
+
+class WithoutConnections:
+    """What a transport says of its connections where there are none that the kernel knows."""
+
+    def traffic(self) -> None:
+        return None
+
+    def catch(self, connections: int, within_s: float) -> None:
+        pass
+
+    def pace(self, bytes_per_s: float | None) -> None:
+        pass

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from fastput.transport.base import Failure, Request, Response, Ticket, framing_headers
+from fastput.transport.base import Failure, Request, Response, Ticket, WithoutConnections, framing_headers
 
 
-class MemoryTransport:
+class MemoryTransport(WithoutConnections):
     """receive(request, body) answers each request, e.g. fastput.store.memory.MemoryStore.receive."""
 
     def __init__(self, receive: Callable[[str, dict[str, str], bytes], tuple[int, dict[str, str], bytes]]) -> None:
@@ -19,15 +19,6 @@ class MemoryTransport:
         exchange = _Exchange()
         self._pool.submit(self._serve, request, exchange, on_done)
         return exchange
-
-    def traffic(self) -> None:
-        return None
-
-    def catch(self, connections: int, within_s: float) -> None:
-        pass
-
-    def pace(self, bytes_per_s: float | None) -> None:
-        pass
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -128,7 +128,7 @@ class Survey:
             transport.close()
         return Report(
             target=self._target,
-            endpoint=f"{endpoint.scheme}://{endpoint.authority}",
+            endpoint=endpoint.url,
             setup=replace(setup, small_request_s=statistics.median(small_s)),
             windows=tuple(windows),
             part_sizes=tuple(part_sizes),

@@ -22,7 +22,6 @@ def measure_setup(endpoint: Endpoint, tls: TlsOptions, is_stopped: Callable[[], 
     Raises:
         EndpointError: there is no way to the endpoint.
     """
-    where = f"{endpoint.scheme}://{endpoint.authority}"
     context = tls_context(tls) if endpoint.is_tls else None
     try:
         began_s = time.monotonic()
@@ -44,7 +43,7 @@ def measure_setup(endpoint: Endpoint, tls: TlsOptions, is_stopped: Callable[[], 
     except OSError as error:  # also ssl.SSLError and socket.gaierror
         what = "TLS failed" if isinstance(error, ssl.SSLError) else "no connection"
         hint = "give its authority with --ca-bundle" if isinstance(error, ssl.SSLError) else "check the endpoint"
-        raise EndpointError(f"{where}: {what}: {error.strerror or error}: {hint}") from None
+        raise EndpointError(f"{endpoint.url}: {what}: {error.strerror or error}: {hint}") from None
     return Setup(name_s, _median(connects_s), _median(handshakes_s))
 
 

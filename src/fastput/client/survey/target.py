@@ -103,7 +103,7 @@ class OpenServer:
                 body = answer.read(MIB)
         except (OSError, http.client.HTTPException) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            raise unreachable(uri, f"{endpoint.scheme}://{endpoint.authority}", reason) from None
+            raise unreachable(uri, endpoint.url, reason) from None
         if not 200 <= answer.status < 300:
             headers = {name.lower(): value for name, value in answer.getheaders()}
             raise to_error(parse_answer(answer.status, headers, body), uri, action)
