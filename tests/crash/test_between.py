@@ -102,7 +102,11 @@ def test_a_file_that_is_the_same(own: Case) -> None:
     own.check_left()
 
 
-def test_two_at_the_same_time(case: Case) -> None:
+@pytest.mark.parametrize("is_asking", [False, True])
+def test_two_at_the_same_time(case: Case, is_asking: bool) -> None:
+    """Even while the store still has to say what it takes, and says nothing."""
+    if is_asking:
+        case.proxy.trap(lambda moment: moment.is_answer("Probe"), holds_all=False)
     trap = case.proxy.trap(at_part(9))
     first = case.start()
     case.wait_for(trap, first)

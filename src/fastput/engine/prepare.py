@@ -103,15 +103,19 @@ class Preparation:
         """
         job = self.job
         endpoint, link = self.links.to(job.uri)
-        profile = self.links.known_profile(endpoint, link, job.checksum)
-        is_guess = profile is None and self._may_guess(endpoint)
-        if profile is None:
-            profile = GUESS if is_guess else self.ask(endpoint, link)
+        known = self.links.known_profile(endpoint, link, job.checksum)
+        profile = known or GUESS
         protection = profile.protection(job.checksum)
         plan = self._plan(profile, protection)
-        finisher = Finisher(self.store, job.uri, protection, profile, job.no_clobber, self.policy, self.stop)
-        journal = self._open_journal(plan)
+        # Before the store is asked anything: who has the journal open says so even while the store doesn't answer.
+        journal = self._open_journal(endpoint, plan)
         try:
+            is_guess = known is None and self._may_guess(plan, journal)
+            if known is None and not is_guess:
+                profile = self.ask(endpoint, link)
+                protection = profile.protection(job.checksum)
+                plan = self._plan(profile, protection)
+            finisher = Finisher(self.store, job.uri, protection, profile, job.no_clobber, self.policy, self.stop)
             taken = None
             if job.upload_id is not None:
                 taken = self._takeover(plan, protection).from_listing(job.upload_id)
@@ -203,19 +207,13 @@ class Preparation:
         """
         return self.links.profile(self.job.uri, endpoint, link, self.job.checksum, self.job.note)
 
-    def _may_guess(self, endpoint: Endpoint) -> bool:
+    def _may_guess(self, plan: Plan, journal: Journal | None) -> bool:
         """A wrong guess costs what was sent until it shows, and no more: it can all be sent again, and no object was
         made of it. Finding out first took 2.1 s on a link of 300 ms."""
         job = self.job
         wants_more = job.upload_id is not None or job.no_clobber or job.verifies_etag
-        if wants_more or self.source.size_bytes is None or not self._plan(GUESS, GUESS.strongest).is_multipart:
-            return False
-        if self._journals is None:
-            return True
-        try:
-            return not Journal.exists(self._journals(), *self._identity(endpoint))
-        except JournalError:
-            return True
+        is_begun = journal is not None and journal.entry is not None
+        return plan.is_multipart and plan.size_bytes is not None and not wants_more and not is_begun
 
     def _plan(self, profile: StoreProfile, protection: Protection) -> Plan:
         limits = replace(
@@ -232,10 +230,9 @@ class Preparation:
         is_kept = self.job.is_resumable and self.source.stat() is not None
         return self.state_directory if is_kept else None
 
-    def _open_journal(self, plan: Plan) -> Journal | None:
+    def _open_journal(self, endpoint: Endpoint, plan: Plan) -> Journal | None:
         if self._journals is None:
             return None
-        endpoint, _ = self.links.to(self.job.uri)
         identity = self._identity(endpoint)
         try:
             directory = self._journals()
