@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,10 @@ from fastput.errors import Interrupted, Resumable, StoreError
 from fastput.state import journals
 from fastput.transport import Request, Response, Ticket, Transport
 from fastput.transport.base import WithoutConnections
+from fastput.transport.faulty import Fault
 from tests.engine.harness import PART, SECONDS, URI, HoldingTransport, Rig, rig
 from tests.engine.kinds import STORES, Kind, refusal
-from tests.support.content import content, crc64nvme_base64
+from tests.support.content import MIB, content, crc64nvme_base64
 
 DATA = content(5 * PART + PART // 2)
 SHORTEST = 1024  # of the parts; the questions have less
@@ -115,6 +117,24 @@ def test_a_wrong_guess_costs_what_was_sent(large: Path) -> None:
     assert store.objects[str(URI)] == DATA
     assert receipt.is_checked
     assert (snapshot.sent_bytes, snapshot.resent_bytes) == (len(DATA), len(DATA))
+
+
+def test_parts_that_nobody_expected_have_a_journal(large: Path, tmp_path: Path) -> None:
+    """Was a bug: one request would do for a checksum behind the bytes; for one before them memory is too small."""
+    large.write_bytes(content(4 * MIB))
+    store = Kind(trailers="refused")
+    refused = Fault("answer", part=3, times=100, status=403, body=b"<Error><Code>AccessDenied</Code></Error>")
+    options: dict[str, Any] = {"part_bytes": None, "memory_bytes": 5 * MIB}
+    with (
+        rig([refused], store=store, profile=None, state=tmp_path, **options) as it,
+        pytest.raises(StoreError, match="AccessDenied"),
+    ):
+        it.engine.submit(it.job(large, checksum=None)).result(SECONDS)
+    (kept,) = journals(tmp_path)
+    assert kept.confirmed_parts
+    with rig(store=store, profile=None, state=tmp_path, **options) as it:
+        assert it.engine.submit(it.job(large, checksum=None)).result(SECONDS).resumed_bytes
+    assert store.objects[str(URI)] == content(4 * MIB)
 
 
 def test_a_store_of_fewer_parts(large: Path) -> None:

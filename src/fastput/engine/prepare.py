@@ -112,9 +112,12 @@ class Preparation:
         try:
             is_guess = known is None and self._may_guess(plan, journal)
             if known is None and not is_guess:
+                was_multipart = plan.is_multipart
                 profile = self.ask(endpoint, link)
                 protection = profile.protection(job.checksum)
                 plan = self._plan(profile, protection)
+                if plan.is_multipart and not was_multipart:  # little memory, and parts that take twice theirs
+                    journal = journal or self._open_journal(endpoint, plan)
             finisher = Finisher(self.store, job.uri, protection, profile, job.no_clobber, self.policy, self.stop)
             taken = None
             if job.upload_id is not None:
