@@ -20,6 +20,7 @@ from fastput.limits import MIB
 from fastput.model import Checksum, Progress
 from fastput.source import BufferSource, FileSource, Source
 from fastput.transport import Request, Response, Ticket, Transport
+from fastput.transport.base import WithoutConnections
 from fastput.transport.faulty import Fault
 from tests.engine.harness import PART, SECONDS, CheckingStore, Rig, rig, stream
 from tests.support.content import content
@@ -229,7 +230,7 @@ def test_a_small_object_that_is_hurt_once(tmp_path: Path, kind: str) -> None:
         assert receipt.is_checked
 
 
-class Answering:
+class Answering(WithoutConnections):
     """Changes the headers of answers."""
 
     def __init__(self, **headers: str) -> None:
@@ -243,12 +244,6 @@ class Answering:
         return self._inner.send(
             request, lambda answer: on_done(replace(answer, headers={**answer.headers, **self._headers}))
         )
-
-    def traffic(self) -> None:
-        return None
-
-    def pace(self, bytes_per_s: float | None) -> None:
-        pass
 
     def close(self) -> None:
         self._inner.close()

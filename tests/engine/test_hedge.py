@@ -21,6 +21,7 @@ from fastput.model import Checksum, ConfirmedPart, ObjectAttributes, ObjectInfo,
 from fastput.source import Source, StreamSource
 from fastput.store import Completed
 from fastput.transport import Failure, Request, Response, Ticket, Transport
+from fastput.transport.base import WithoutConnections
 from fastput.transport.faulty import Fault
 from tests.engine.harness import PART, SECONDS, CheckingStore, Rig, part_of, rig, stream
 from tests.support.content import MIB, content, crc64nvme_base64
@@ -57,7 +58,7 @@ def given(request: pytest.FixtureRequest, tmp_path: Path) -> Given:
     return make(request.param, tmp_path)
 
 
-class Gate:
+class Gate(WithoutConnections):
     """Holds requests back before they are sent, by part and count, until they are let go or answered by the test.
 
     One that is cancelled says so at once, unless `is_deaf`: then it ends only when it is let go.
@@ -123,12 +124,6 @@ class Gate:
 
         self._inner.send(request, done)
         assert ended.wait(SECONDS)
-
-    def traffic(self) -> None:
-        return None
-
-    def pace(self, bytes_per_s: float | None) -> None:
-        pass
 
     def close(self) -> None:
         for name in list(self._waiting):
@@ -270,7 +265,7 @@ def test_parts_that_hold_their_memory_go_first_where_there_is_none(tmp_path: Pat
         engine.expect_nothing_held()
 
 
-class Slowed:
+class Slowed(WithoutConnections):
     """Answers each request with a delay once `is_slow` says so; cancelled ones at once."""
 
     def __init__(self, delay_s: float, is_slow: Callable[[Request], bool]) -> None:
@@ -302,12 +297,6 @@ class Slowed:
         timer.daemon = True
         timer.start()
         return _Cancellable(cancel)
-
-    def traffic(self) -> None:
-        return None
-
-    def pace(self, bytes_per_s: float | None) -> None:
-        pass
 
     def close(self) -> None:
         self._inner.close()

@@ -28,6 +28,7 @@ from fastput.errors import (
 from fastput.model import Checksum, Endpoint, ObjectAttributes, ObjectUri
 from fastput.profile import AMAZON, UNPROTECTED, StoreProfile
 from fastput.transport import Failure, Request, Response, Ticket, Transport
+from fastput.transport.base import WithoutConnections
 from fastput.transport.faulty import Fault, FaultyTransport
 from fastput.transport.memory import MemoryTransport
 from tests.engine.harness import AT_ONCE, SECONDS, URI, part_of
@@ -150,16 +151,10 @@ def test_wrong_credentials() -> None:
 def test_no_credentials() -> None:
     store = Kind()
 
-    class Refusing:
+    class Refusing(WithoutConnections):
         def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket:
             on_done(Response(failure=Failure.CREDENTIALS, reason="none"))
             return self  # type: ignore[return-value]
-
-        def traffic(self) -> None:
-            return None
-
-        def pace(self, bytes_per_s: float | None) -> None:
-            pass
 
         def close(self) -> None:
             pass
