@@ -28,7 +28,7 @@ PAIRS = 3
 LOOPBACK_PAIRS = 7
 # A setting that takes so much longer than the best isn't the best; a client that takes so much longer is slower.
 HOPELESS = 1.3
-FAR_SLOWER = 2.5
+FAR_SLOWER = 2.0
 PATIENCE = 6
 CHANGE_AT_S = 15.0
 AFTER_CHANGE_S = 25.0

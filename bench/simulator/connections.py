@@ -39,7 +39,8 @@ class Connections:
         started_s: when its request began.
         rate: the congestion control's estimate, bytes a second.
         is_starting: it doubles each round trip.
-        stuck_s: for how long it got less than it asked for.
+        grown_rate, stuck_s: while it starts: its rate when that had last grown by a quarter, and for how long it
+            hasn't since.
         least_rtt_at_s: when it saw its least round-trip time.
         probes_until_s: BBR's PROBE_RTT.
         opened_s: when it first carried data.
@@ -65,6 +66,7 @@ class Connections:
         "speed",
         "started_s",
         "rate",
+        "grown_rate",
         "stuck_s",
         "least_rtt_at_s",
         "probes_until_s",
@@ -80,6 +82,7 @@ class Connections:
     speed: Floats
     started_s: Floats
     rate: Floats
+    grown_rate: Floats
     stuck_s: Floats
     least_rtt_at_s: Floats
     probes_until_s: Floats

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -64,10 +65,22 @@ def test_it_doubles_while_that_shows() -> None:
     assert list(dict.fromkeys(windows))[:4] == [8, 16, 32, 64]
 
 
-def test_a_full_link_gets_what_bridges_the_pauses_between_parts() -> None:
-    full = sample(120.0, 8, rtt_s=0.16, min_rtt_s=0.1, part_bytes=8_000_000)
+@pytest.mark.parametrize(("mb_per_s", "window"), [(1200.0, 44), (300.0, 22), (75.0, 11), (3.0, 8)])
+def test_a_full_link_gets_the_root_of_what_is_on_its_way(mb_per_s: float, window: int) -> None:
+    """A quarter of the goodput, half of the window: so who has more comes nearer to who has less."""
+    full = sample(mb_per_s, 8, rtt_s=0.064, min_rtt_s=0.04, part_bytes=8_000_000)
     state = after(begin(Bounds(cpus=2)), [full] * 15)
-    assert state.window == 22  # 12 round trips of 0.1 s at 120 MB/s, in parts of 8 MB, and 4
+    assert state.window == window  # 18 times the root of 0.04 s * goodput / 8 MB
+    state = after(state, [replace(full, in_flight=window)] * 300)
+    assert (state.window, state.phase) == (window, Phase.HOLD), "there is nothing to be tried"
+
+
+@pytest.mark.parametrize(("left_bytes", "window"), [(None, 24), (24 * 4 * 8_000_000, 24), (24 * 4 * 8_000_000 - 1, 8)])
+def test_a_long_way_begins_with_more_if_there_is_enough_to_send(left_bytes: int | None, window: int) -> None:
+    first = sample(0.0, 8, rtt_s=0.1, min_rtt_s=0.1, part_bytes=8_000_000, left_bytes=left_bytes)
+    state = after(begin(Bounds(cpus=2)), [first])
+    assert state.window == window
+    assert after(begin(Bounds(most_window=12, cpus=2)), [first]).window == min(12, window)
 
 
 def test_a_step_up_that_makes_it_far_worse_is_taken_back_at_once() -> None:

@@ -1,7 +1,7 @@
 """decide(state, sample) -> (state, settings): how many requests are in flight. Pure: no clocks, threads or I/O.
 
     RAMP    doubles the window while nearly all of that shows in the goodput; on a long way it goes by a model
-    HOLD    rests; looks whether what the window gives has changed
+    HOLD    rests; looks whether what the window gives has changed; on a full link it goes by the same model
     TRIAL   tries a little more or less, and keeps what is better: so it finds the place, and follows it
 
 One rule compares two windows: the larger one has to raise the goodput by at least a share of what it is larger, on a
@@ -27,6 +27,10 @@ FIRST_WINDOW = 8
 # On a long way a connection that BBR begins when the link is full gets a fraction of its share, and a quarter more each
 # eight round trips: its part is the last to end. So the ramp goes to what bridges the pauses between parts, no further.
 _LONG_WAY_S = 0.05
+# So all transfers there have the same window, from the beginning on, if they have so many windows of parts to send:
+# who comes late to a full link gets its share sooner, and 24 to 32 are the best for one alone.
+_LONG_WINDOW = 24
+_LONG_ROUNDS = 4
 MOST_WINDOW = 240
 # Between two parts of a connection there are round trips and the store's work: fewer leave gaps.
 LEAST_WINDOW = 4
@@ -44,8 +48,6 @@ _CERTAIN = 2.0
 _STEP = 0.12
 _LEAST_STEP = 0.03
 _FINER = 0.7
-# On a link a connection that comes or goes shows late and little.
-_LINK_STEP = 0.3
 _MOST_STEP_UP = 0.6
 _MOST_STEP_DOWN = 0.25
 _LEAST_REST_S = 0.5
@@ -64,12 +66,9 @@ _SHED_S = 1.0
 _SURE_LOOKS = 4
 # So much more or less isn't worth moving for.
 _ABOUT = 1.15
-_ABOUT_FULL = 1.5
-# On a full link a trial of more leaves slow connections behind: so many round trips of rest at first, and at most.
-_LEAST_REST_RTTS = 20
-_MOST_REST_RTTS = 60
-# A connection rests for one and a half round trips between two parts: its parts should take so many.
-_PART_RTTS = 12
+_ABOUT_FULL = 1.08
+# Windows that bridge the pauses between parts are so many times the root of how many parts are on their way.
+_BRIDGE = 18.0
 # A window is compared with another when its goodput is known so well.
 _KNOWN_ERROR = 0.05
 _RAMP_S = 0.2
@@ -116,7 +115,6 @@ class State:
         ceiling: a window that turned out to be too large: the place lies below.
         sheds: a step up has made it so much worse that its requests are taken back.
         fallen: samples in a row that were far lower than before the step up.
-        boldness: on a full link, so many times the requests that bridge the pauses: there are other people's.
         share_bytes_per_s: the most that one request has been given: what a crowded store is compared with.
     """
 
@@ -134,7 +132,6 @@ class State:
     penance_s: float = 0.0
     limit: Limit = Limit.WINDOW
     share_bytes_per_s: float = 0.0
-    boldness: float = 1.0
     suspect: Level | None = None
     fallen: int = 0
     ceiling: int | None = None
@@ -175,6 +172,8 @@ def _decide(state: State, sample: Sample) -> State:
     if sample.lack is not Lack.NOTHING:
         return replace(state, samples=(), limit=Limit(sample.lack))
     moved_bytes = sample.confirmed_bytes if sample.goodput_bytes is None else sample.goodput_bytes
+    if state.phase is Phase.RAMP and state.best is None and state.window < (window := _first_window(state, sample)):
+        return _move(state, window, sample)
     state = replace(state, fallen=state.fallen + 1 if _falls(state, sample) else 0)
     if state.fallen >= 2:
         return _give_up(state, sample)
@@ -259,27 +258,41 @@ def _ramp(state: State, level: Level, late: Level, sample: Sample) -> State:
 
 
 def _fitting_window(state: State, level: Level, sample: Sample) -> int:
-    """What the window of a level is moved to without a trial."""
+    """What the window of a level is moved to without a trial. On a full link there is nothing to be tried."""
+    fitting_window = _least_window(state, level, sample)
+    if level.limit is Limit.LINK:
+        fitting_window = max(_first_window(state, sample), fitting_window)
     about = _ABOUT_FULL if level.limit is Limit.LINK else _ABOUT
-    if (least_window := _least_window(state, level, sample)) > about * level.window:
-        return least_window
-    most_window = max(FIRST_WINDOW, least_window)
-    if level.limit is Limit.LINK and level.window > _ABOUT * most_window:
-        return most_window
-    return level.window
+    is_less = level.limit is Limit.LINK and level.window > about * fitting_window
+    return fitting_window if is_less or fitting_window > about * level.window else level.window
+
+
+def _fewest(state: State, level: Level, sample: Sample) -> int:
+    """What no trial goes below: a connection that is given up and made anew begins with next to nothing."""
+    first_window = _first_window(state, sample)
+    is_long_way = first_window > FIRST_WINDOW and level.limit in (Limit.LINK, Limit.WINDOW)
+    return max(first_window if is_long_way else 0, _least_window(state, level, sample))
+
+
+def _first_window(state: State, sample: Sample) -> int:
+    """What a transfer begins with, and keeps at least on a full link."""
+    is_short = (sample.min_rtt_s or 0.0) < _LONG_WAY_S
+    is_ending = sample.left_bytes is not None and sample.left_bytes < _LONG_ROUNDS * _LONG_WINDOW * sample.part_bytes
+    return _within(state.bounds, FIRST_WINDOW if is_short or is_ending else _LONG_WINDOW)
 
 
 def _least_window(state: State, level: Level, sample: Sample) -> int:
-    """So many requests that the way doesn't notice the pauses between parts.
+    """So many requests that the way doesn't notice the pauses between parts: those take seconds to show themselves.
 
-    The parts of n requests take n * part / goodput; that is to be so many round trips. The first parts of all begin
-    and end together: until the pauses show themselves, it takes seconds.
+    The more parts are on their way (goodput times round-trip time), the more requests; but only by the root of it, and
+    that is what makes transfers share a full link. There each request gets the same, so one transfer's goodput is to
+    the other's as their windows are; roots of the goodputs are nearer to one another than these windows were, and
+    after a few steps they are the same.
     """
     if level.limit not in (Limit.LINK, Limit.WINDOW):
         return state.bounds.least_window
-    bytes_meanwhile = _PART_RTTS * (sample.min_rtt_s or 0.0) * level.goodput_bytes_per_s
-    boldness = state.boldness if level.limit is Limit.LINK else 1.0
-    return _within(state.bounds, round(boldness * (LEAST_WINDOW + bytes_meanwhile / max(1, sample.part_bytes))))
+    parts_on_their_way = (sample.min_rtt_s or 0.0) * level.goodput_bytes_per_s / max(1, sample.part_bytes)
+    return _within(state.bounds, round(_BRIDGE * math.sqrt(parts_on_their_way)))
 
 
 def _is_bridged(state: State, level: Level, sample: Sample) -> bool:
@@ -290,15 +303,9 @@ def _is_bridged(state: State, level: Level, sample: Sample) -> bool:
 
 
 def _rest(state: State, level: Level, sample: Sample) -> State:
-    step = _LINK_STEP if level.limit is Limit.LINK else -_STEP
-    state = replace(state, phase=Phase.HOLD, best=level, before=None, step=step)
-    rest_s = _rest_s(level, sample, _LEAST_REST_S, _LEAST_REST_RTTS)
-    state = replace(state, rest_s=rest_s, rests_s=rest_s)
+    state = replace(state, phase=Phase.HOLD, best=level, before=None, step=-_STEP)
+    state = replace(state, rest_s=_LEAST_REST_S, rests_s=_LEAST_REST_S)
     return _move(state, _fitting_window(state, level, sample), sample)
-
-
-def _rest_s(level: Level, sample: Sample, seconds: float, round_trips: float) -> float:
-    return max(seconds, round_trips * (sample.min_rtt_s or 0.0)) if level.limit is Limit.LINK else seconds
 
 
 def _falls(state: State, sample: Sample) -> bool:
@@ -360,6 +367,8 @@ def _hold(state: State, level: Level, sample: Sample) -> State:
         state = replace(state, best=base, before=state.before if base.looks < _SURE_LOOKS else None, suspect=None)
     if (window := _fitting_window(state, base, sample)) != state.window:
         return _move(replace(state, best=None, before=None), window, sample)
+    if base.limit is Limit.LINK:
+        return state
     is_ready = state.rest_s <= 0 and base.error <= _KNOWN_ERROR
     return _try(state, sample) if is_ready or is_overdue else state
 
@@ -384,8 +393,7 @@ def _try(state: State, sample: Sample) -> State:
     if step > 0 and state.ceiling is not None:
         window = max(state.window, int(math.sqrt(state.window * state.ceiling)))
     if step < 0:
-        least_window = _least_window(replace(state, boldness=1.0), state.best, sample)
-        window = min(state.window, max(window, least_window))
+        window = min(state.window, max(window, _fewest(state, state.best, sample)))
     if window == state.window:
         return replace(state, step=-step, rest_s=state.rests_s)
     return replace(_move(state, window, sample), phase=Phase.TRIAL, step=step)
@@ -402,11 +410,8 @@ def _judge(state: State, level: Level, sample: Sample) -> State:
     if (gain > math.hypot(small.error, large.error)) == (large is level):
         most = _MOST_STEP_UP if state.step > 0 else _MOST_STEP_DOWN
         step = math.copysign(min(most, 1.7 * abs(state.step)), state.step)
-        boldness = state.boldness
-        if Limit.LINK in (base.limit, level.limit):
-            boldness = max(1.0, boldness * level.window / base.window)
         before = base if large is level else None
-        state = replace(state, phase=Phase.HOLD, best=level, before=before, step=step, boldness=boldness)
+        state = replace(state, phase=Phase.HOLD, best=level, before=before, step=step)
         return _try(replace(state, rests_s=_LEAST_REST_S, rest_s=0.0), sample)
     return _take_back(state, base, sample)
 
@@ -414,10 +419,9 @@ def _judge(state: State, level: Level, sample: Sample) -> State:
 def _take_back(state: State, base: Level, sample: Sample) -> State:
     """A trial was worse: rests for longer, then tries the other way."""
     # What was too much once may not be for ever.
-    most_s = _rest_s(base, sample, _MOST_REST_S, _MOST_REST_RTTS)
-    ceiling = _ceiling(state, base) if state.rests_s < most_s else None
-    rests_s = min(most_s, 2 * state.rests_s)
-    size = _LINK_STEP if base.limit is Limit.LINK else max(_LEAST_STEP, _FINER * min(_STEP, abs(state.step)))
+    ceiling = _ceiling(state, base) if state.rests_s < _MOST_REST_S else None
+    rests_s = min(_MOST_REST_S, 2 * state.rests_s)
+    size = max(_LEAST_STEP, _FINER * min(_STEP, abs(state.step)))
     step = math.copysign(size, -state.step)
     state = replace(state, phase=Phase.HOLD, step=step, rests_s=rests_s, rest_s=rests_s, ceiling=ceiling)
     return _move(state, base.window, sample)

@@ -14,7 +14,7 @@ from statistics import mean, stdev
 from fastput.tuner.sample import Sample
 
 # On shorter ways the round-trip time tells of this machine's scheduling, not of queues.
-LONG_RTT_S = 3e-3
+LONG_RTT_S = 1.5e-3
 # Of the time in which requests were in flight, spent waiting for the other end to take bytes: 0.98 at a store that is
 # the limit, 0 on a link.
 _STORE_SHARE = 0.5
