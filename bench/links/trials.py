@@ -28,6 +28,8 @@ PAIRS = 3
 LOOPBACK_PAIRS = 7
 # A setting that takes so much longer than the best isn't the best; a client that takes so much longer is slower.
 HOPELESS = 1.3
+# The climb goes on as long as it brings a percent in two steps.
+BETTER = 0.99
 FAR_SLOWER = 2.0
 PATIENCE = 6
 CHANGE_AT_S = 15.0
@@ -122,7 +124,8 @@ def grid(bench: Bench) -> Record:
         best_s, worse = first_s, 0
         for window in direction:
             this_s = wall_s(("--concurrency", str(window)))
-            best_s, worse = (this_s, 0) if this_s < best_s else (best_s, worse + 1)
+            worse = 0 if this_s < BETTER * best_s else worse + 1
+            best_s = min(best_s, this_s)
             if worse == 2:
                 break
     best = min(walls_s, key=lambda each: walls_s[each] or float("inf"))

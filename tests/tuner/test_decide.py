@@ -75,12 +75,19 @@ def test_a_full_link_gets_the_root_of_what_is_on_its_way(mb_per_s: float, window
     assert (state.window, state.phase) == (window, Phase.HOLD), "there is nothing to be tried"
 
 
-@pytest.mark.parametrize(("left_bytes", "window"), [(None, 24), (24 * 4 * 8_000_000, 24), (24 * 4 * 8_000_000 - 1, 8)])
-def test_a_long_way_begins_with_more_if_there_is_enough_to_send(left_bytes: int | None, window: int) -> None:
+@pytest.mark.parametrize(("left_parts", "window"), [(None, 24), (1000, 24), (96, 24), (95, 23), (43, 10), (9, 8)])
+def test_a_long_way_begins_with_what_there_is_enough_for(left_parts: int | None, window: int) -> None:
+    left_bytes = None if left_parts is None else left_parts * 8_000_000
     first = sample(0.0, 8, rtt_s=0.1, min_rtt_s=0.1, part_bytes=8_000_000, left_bytes=left_bytes)
-    state = after(begin(Bounds(cpus=2)), [first])
-    assert state.window == window
+    assert after(begin(Bounds(cpus=2)), [first]).window == window
     assert after(begin(Bounds(most_window=12, cpus=2)), [first]).window == min(12, window)
+
+
+def test_nothing_is_added_to_a_full_link_shortly_before_the_end() -> None:
+    """What begins late there gets little, and ends last."""
+    full = sample(300.0, 8, rtt_s=0.064, min_rtt_s=0.04, part_bytes=8_000_000, left_bytes=22 * 4 * 8_000_000 - 1)
+    assert after(begin(Bounds(cpus=2)), [full] * 30).window == 8
+    assert after(begin(Bounds(cpus=2)), [replace(full, left_bytes=22 * 4 * 8_000_000)] * 30).window == 22
 
 
 def test_a_step_up_that_makes_it_far_worse_is_taken_back_at_once() -> None:

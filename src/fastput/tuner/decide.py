@@ -27,10 +27,10 @@ FIRST_WINDOW = 8
 # On a long way a connection that BBR begins when the link is full gets a fraction of its share, and a quarter more each
 # eight round trips: its part is the last to end. So the ramp goes to what bridges the pauses between parts, no further.
 _LONG_WAY_S = 0.05
-# So all transfers there have the same window, from the beginning on, if they have so many windows of parts to send:
+# So all transfers there have the same window from the beginning on, as long as each request has so many parts to send:
 # who comes late to a full link gets its share sooner, and 24 to 32 are the best for one alone.
 _LONG_WINDOW = 24
-_LONG_ROUNDS = 4
+_ROUNDS = 4
 MOST_WINDOW = 240
 # Between two parts of a connection there are round trips and the store's work: fewer leave gaps.
 LEAST_WINDOW = 4
@@ -248,7 +248,7 @@ def _ramp(state: State, level: Level, late: Level, sample: Sample) -> State:
     is_bent = best is not None and elasticity(best, level) < _BENT
     least_window = _least_window(state, late, sample)
     if (sample.min_rtt_s or 0.0) >= _LONG_WAY_S:
-        more = max(level.window, least_window)
+        more = least_window if least_window > level.window and _has_enough(least_window, sample) else level.window
     else:
         factor = 2.0 if level.window < _MANY else 1.5
         more = _within(state.bounds, max(int(factor * level.window), least_window))
@@ -264,7 +264,8 @@ def _fitting_window(state: State, level: Level, sample: Sample) -> int:
         fitting_window = max(_first_window(state, sample), fitting_window)
     about = _ABOUT_FULL if level.limit is Limit.LINK else _ABOUT
     is_less = level.limit is Limit.LINK and level.window > about * fitting_window
-    return fitting_window if is_less or fitting_window > about * level.window else level.window
+    is_more = fitting_window > about * level.window and _has_enough(fitting_window, sample)
+    return fitting_window if is_less or is_more else level.window
 
 
 def _fewest(state: State, level: Level, sample: Sample) -> int:
@@ -276,9 +277,16 @@ def _fewest(state: State, level: Level, sample: Sample) -> int:
 
 def _first_window(state: State, sample: Sample) -> int:
     """What a transfer begins with, and keeps at least on a full link."""
-    is_short = (sample.min_rtt_s or 0.0) < _LONG_WAY_S
-    is_ending = sample.left_bytes is not None and sample.left_bytes < _LONG_ROUNDS * _LONG_WINDOW * sample.part_bytes
-    return _within(state.bounds, FIRST_WINDOW if is_short or is_ending else _LONG_WINDOW)
+    window = FIRST_WINDOW
+    if (sample.min_rtt_s or 0.0) >= _LONG_WAY_S:
+        parts = math.inf if sample.left_bytes is None else sample.left_bytes / max(1, sample.part_bytes)
+        window = int(min(_LONG_WINDOW, max(FIRST_WINDOW, parts / _ROUNDS)))
+    return _within(state.bounds, window)
+
+
+def _has_enough(window: int, sample: Sample) -> bool:
+    """Whether so many requests are worth beginning: on a full link the last ones to begin are the last to end."""
+    return sample.left_bytes is None or sample.left_bytes >= _ROUNDS * window * sample.part_bytes
 
 
 def _least_window(state: State, level: Level, sample: Sample) -> int:
