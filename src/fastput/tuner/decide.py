@@ -247,8 +247,8 @@ def _ramp(state: State, level: Level, late: Level, sample: Sample) -> State:
         return replace(_rest(state, best, sample), step=_STEP, ceiling=_ceiling(state, best))
     is_bent = best is not None and elasticity(best, level) < _BENT
     least_window = _least_window(state, late, sample)
-    if (sample.min_rtt_s or 0.0) >= _LONG_WAY_S:
-        more = least_window if least_window > level.window and _has_enough(least_window, sample) else level.window
+    if _is_long_way(sample):
+        more = least_window if level.window < least_window <= _worth_beginning(sample) else level.window
     else:
         factor = 2.0 if level.window < _MANY else 1.5
         more = _within(state.bounds, max(int(factor * level.window), least_window))
@@ -264,7 +264,7 @@ def _fitting_window(state: State, level: Level, sample: Sample) -> int:
         fitting_window = max(_first_window(state, sample), fitting_window)
     about = _ABOUT_FULL if level.limit is Limit.LINK else _ABOUT
     is_less = level.limit is Limit.LINK and level.window > about * fitting_window
-    is_more = fitting_window > about * level.window and _has_enough(fitting_window, sample)
+    is_more = about * level.window < fitting_window <= _worth_beginning(sample)
     return fitting_window if is_less or is_more else level.window
 
 
@@ -277,16 +277,17 @@ def _fewest(state: State, level: Level, sample: Sample) -> int:
 
 def _first_window(state: State, sample: Sample) -> int:
     """What a transfer begins with, and keeps at least on a full link."""
-    window = FIRST_WINDOW
-    if (sample.min_rtt_s or 0.0) >= _LONG_WAY_S:
-        parts = math.inf if sample.left_bytes is None else sample.left_bytes / max(1, sample.part_bytes)
-        window = int(min(_LONG_WINDOW, max(FIRST_WINDOW, parts / _ROUNDS)))
-    return _within(state.bounds, window)
+    window = min(_LONG_WINDOW, max(FIRST_WINDOW, _worth_beginning(sample))) if _is_long_way(sample) else FIRST_WINDOW
+    return _within(state.bounds, int(window))
 
 
-def _has_enough(window: int, sample: Sample) -> bool:
-    """Whether so many requests are worth beginning: on a full link the last ones to begin are the last to end."""
-    return sample.left_bytes is None or sample.left_bytes >= _ROUNDS * window * sample.part_bytes
+def _is_long_way(sample: Sample) -> bool:
+    return (sample.min_rtt_s or 0.0) >= _LONG_WAY_S
+
+
+def _worth_beginning(sample: Sample) -> float:
+    """So many requests have enough to send: on a full link the last ones to begin are the last to end."""
+    return math.inf if sample.left_bytes is None else sample.left_bytes / max(1, sample.part_bytes) / _ROUNDS
 
 
 def _least_window(state: State, level: Level, sample: Sample) -> int:
