@@ -31,6 +31,8 @@ setup(
             extension("slicer", ["csrc/slicer.c"]),
             extension("allocator", ["csrc/allocator.c"]),
             extension("connections", ["csrc/connections.c"]),
+            extension("scan", ["csrc/scan.c"]),
+            extension("put", ["csrc/put.c", "csrc/answer.c", "csrc/slicer.c"]),
         ],
         build_dir="build/cython",
         include_path=["src"],

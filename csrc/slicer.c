@@ -52,6 +52,51 @@ size_t fp_slice_file(int fd, int64_t offset_bytes, void *destination, size_t len
     return done_bytes;
 }
 
+static void slice_zeros(unsigned char *to, size_t length_bytes, struct fp_hashes *hashes) {
+    for (size_t done_bytes = 0; done_bytes < length_bytes;) {
+        const size_t stride_bytes = stride_of(length_bytes - done_bytes);
+        memset(to + done_bytes, 0, stride_bytes);
+        fp_hash_memory(to + done_bytes, stride_bytes, hashes);
+        done_bytes += stride_bytes;
+    }
+}
+
+size_t fp_slice_sparse_file(int fd, int64_t offset_bytes, void *destination, size_t length_bytes,
+                            struct fp_hashes *hashes, enum fp_slice_status *status, int *error_number) {
+    unsigned char *const start = destination;
+    size_t done_bytes = 0;
+    *status = FP_SLICE_OK;
+    *error_number = 0;
+#ifdef SEEK_DATA
+    while (done_bytes < length_bytes) {
+        /* They move the descriptor's offset, which nobody uses. */
+        const off_t here = (off_t)(offset_bytes + (int64_t)done_bytes);
+        const size_t left_bytes = length_bytes - done_bytes;
+        const off_t data = lseek(fd, here, SEEK_DATA);
+        if (data < 0 && errno != ENXIO)
+            break;
+        /* ENXIO: there is no data behind, or the file has shrunk: fp_check_unchanged tells. */
+        const size_t hole_bytes = data < 0 || (size_t)(data - here) > left_bytes ? left_bytes : (size_t)(data - here);
+        if (hole_bytes > 0) {
+            slice_zeros(start + done_bytes, hole_bytes, hashes);
+            done_bytes += hole_bytes;
+            continue;
+        }
+        const off_t hole = lseek(fd, here, SEEK_HOLE);
+        if (hole <= here)
+            break;
+        const size_t data_bytes = (size_t)(hole - here) < left_bytes ? (size_t)(hole - here) : left_bytes;
+        const size_t got_bytes =
+            fp_slice_file(fd, here, start + done_bytes, data_bytes, hashes, status, error_number);
+        done_bytes += got_bytes;
+        if (got_bytes < data_bytes)
+            return done_bytes;
+    }
+#endif
+    return done_bytes + fp_slice_file(fd, offset_bytes + (int64_t)done_bytes, start + done_bytes,
+                                      length_bytes - done_bytes, hashes, status, error_number);
+}
+
 enum fp_slice_status fp_check_unchanged(int fd, int64_t size_bytes, int64_t mtime_ns, int *error_number) {
     struct stat now;
     if (fstat(fd, &now) != 0) {

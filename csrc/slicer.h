@@ -33,6 +33,11 @@ enum fp_slice_status {
 size_t fp_slice_file(int fd, int64_t offset_bytes, void *destination, size_t length_bytes,
                      struct fp_hashes *hashes, enum fp_slice_status *status, int *error_number);
 
+/* The same of a file with holes: these are not read, only hashed as the zeros that they stand for. Where the file system
+ * doesn't tell of holes it reads all of it. */
+size_t fp_slice_sparse_file(int fd, int64_t offset_bytes, void *destination, size_t length_bytes,
+                            struct fp_hashes *hashes, enum fp_slice_status *status, int *error_number);
+
 /* FP_SLICE_OK while the file has this size and modification time, else FP_SLICE_SHRANK, FP_SLICE_CHANGED or
  * FP_SLICE_ERROR. About 0.3 us: cheap enough after every part, so that a file which is still being written is
  * noticed at once and not after hours. */

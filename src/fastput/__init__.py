@@ -16,15 +16,26 @@ if TYPE_CHECKING:
 
     from fastput import errors
     from fastput.client import Client, put, verify
+    from fastput.client.trees import TreeEvents, TreeReport
     from fastput.client.verifier import Verification
     from fastput.errors import FastputError
     from fastput.model import Progress, Receipt
+    from fastput.tree.compare import How
+    from fastput.tree.select import Rule, Selection
+    from fastput.tree.transfer import Deletion, TransferOptions
 
 __all__ = [
     "Client",
+    "Deletion",
     "FastputError",
+    "How",
     "Progress",
     "Receipt",
+    "Rule",
+    "Selection",
+    "TransferOptions",
+    "TreeEvents",
+    "TreeReport",
     "Verification",
     "__version__",
     "as_completed",
@@ -42,6 +53,13 @@ _HOMES = {
     "Progress": "fastput.model",
     "Receipt": "fastput.model",
     "as_completed": "concurrent.futures",
+    "Deletion": "fastput.tree.transfer",
+    "How": "fastput.tree.compare",
+    "Rule": "fastput.tree.select",
+    "Selection": "fastput.tree.select",
+    "TransferOptions": "fastput.tree.transfer",
+    "TreeEvents": "fastput.client.trees",
+    "TreeReport": "fastput.client.trees",
 }
 
 

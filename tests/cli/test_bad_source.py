@@ -56,12 +56,6 @@ def listening(tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
-def test_directory(cli: Cli, bucket: str, tmp_path: Path, nothing_left: Nothing) -> None:
-    cli("put", tmp_path, f"s3://{bucket}/key").expect_error(3, str(tmp_path), "directory")
-    cli("put", f"{tmp_path}/", f"s3://{bucket}/prefix/").expect_error(3, "directory")
-    nothing_left.check()
-
-
 def test_special_files(cli: Cli, bucket: str, tmp_path: Path, listening: Path, nothing_left: Nothing) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)

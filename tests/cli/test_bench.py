@@ -208,5 +208,5 @@ def test_what_can_not_be_reached_or_read(cli: Cli, nobody: Cli, bucket: str, not
 
 def test_put_loads_nothing_of_it(nobody: Cli) -> None:
     """fastput put imports this command, and starts no later for it."""
-    code = "import fastput.cli.main, sys; print([m for m in sys.modules if 'survey' in m or 'matplotlib' in m])"
+    code = "import fastput.cli.main, sys; print([m for m in sys.modules if 'client.measure' in m or 'matplotlib' in m])"
     assert subprocess.check_output([sys.executable, "-c", code], env=dict(nobody.env), text=True).strip() == "[]"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.servers import sink
-from fastput.client.survey.plot import bands, goodput_mb_per_s, read_trace
+from fastput.client.measure.plot import bands, goodput_mb_per_s, read_trace
 from fastput.errors import FastputError, SourceNotFound, UsageError
 from tests.support.cli import Cli, environment
 from tests.support.content import content

@@ -257,3 +257,29 @@ def test_help(cli: Cli) -> None:
     assert help_text.status == 0
     for word in ("--receipt", "--deep", "13 unproven"):
         assert word in help_text.out
+
+
+@pytest.mark.parametrize("keys", [[], ["--hash-prefix", "2"]])
+def test_a_directory(cli: Cli, bucket: str, tmp_path: Path, keys: list[str]) -> None:
+    tree = tmp_path / "tree"
+    (tree / "sub").mkdir(parents=True)
+    for name in ("a.h5", "b.log", "sub/c.h5", "sub/d.h5"):
+        (tree / name).write_bytes(content(1000, len(name)))
+    assert cli("put", "--quiet", *keys, tree, f"s3://{bucket}/p/").status == 0
+    done = cli("verify", *keys, tree, f"s3://{bucket}/p")
+    assert (done.status, done.err) == (0, "")
+    (summary,) = done.out.splitlines()
+    assert summary.startswith("4 of 4 same, 0 differs, 0 missing")
+    assert cli("verify", "-v", *keys, tree, f"s3://{bucket}/p").out.count("same, by crc64nvme") == 4
+    flip(tree / "sub/c.h5")
+    (tree / "new.log").write_bytes(b"new")
+    changed = cli("verify", *keys, "--json", "--exclude", "*.log", tree, f"s3://{bucket}/p/")
+    assert changed.status == 7
+    outcomes = [event["outcome"] for event in changed.events if event["event"] == "verified"]
+    assert sorted(outcomes) == ["differs", "same", "same"]
+    cli("verify", *keys, tree / "new.log", f"s3://{bucket}/p/").expect_error(6, "no such object")
+
+
+def test_other_keys_than_those_that_were_given(cli: Cli, bucket: str, small: Path) -> None:
+    assert cli("put", "--quiet", "--hash-prefix", "1", small.parent, f"s3://{bucket}/p/").status == 0
+    assert cli("verify", small.parent, f"s3://{bucket}/p/").status == 6

@@ -17,7 +17,7 @@ from fastput.source import BufferSource
 from fastput.store import StoreOptions
 from fastput.store.s3 import S3Store
 from fastput.transport import Transport
-from fastput.transport.crt import CrtRuntime
+from fastput.transport.both import Runtime
 from fastput.transport.faulty import Fault, FaultyTransport
 from fastput.tuner import Settings
 from tests.support.content import MIB, content
@@ -38,7 +38,7 @@ def make_engine(options: dict[str, str]) -> Iterator[MakeEngine]:
     engines: list[Engine] = []
 
     def make(faults: list[Fault]) -> Engine:
-        runtime = CrtRuntime(2)
+        runtime = Runtime(2)
 
         def connect(endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> Transport:
             return FaultyTransport(runtime.transport(endpoint, credentials, tls), faults)

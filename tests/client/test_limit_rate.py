@@ -17,7 +17,7 @@ import pytest
 import fastput
 from bench.servers import sink, tls
 from fastput.errors import UsageError
-from fastput.transport.crt import CrtTransport
+from fastput.transport.both import BothTransport
 from tests.support.content import MIB
 
 SECONDS = 60
@@ -79,7 +79,7 @@ def test_over_tls(make: Make) -> None:
 
 
 def test_where_the_kernel_neither_says_nor_paces(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(CrtTransport, "traffic", lambda self: None)
+    monkeypatch.setattr(BothTransport, "traffic", lambda self: None)
     with sink.serve() as server:
         client = make(server.endpoint_url, "80Mbps")
         warmed(client, server)

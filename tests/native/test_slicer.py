@@ -351,3 +351,68 @@ def test_hints_on_what_takes_none() -> None:
     finally:
         os.close(reading)
         os.close(writing)
+
+
+# ---- holes
+
+extents = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 5)), max_size=5)  # (from, pages), in pages of 4 KiB
+
+
+@settings(max_examples=60, deadline=None)
+@given(extents, st.integers(0, 70 * 4096), st.integers(0, 300_000), st.integers(0, 300_000), st.integers(0, 99))
+def test_a_file_with_holes(
+    tmp_path_factory: pytest.TempPathFactory,
+    extents: list[tuple[int, int]],
+    size_bytes: int,
+    first_byte: int,
+    length_bytes: int,
+    seed: int,
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "holes"
+    with path.open("wb") as file:
+        for place, pages in extents:
+            file.seek(place * 4096)
+            file.write(content(pages * 4096, place))
+        file.truncate(size_bytes)
+    data = path.read_bytes()[first_byte : first_byte + length_bytes]
+    status = path.stat()
+    with path.open("rb") as file:
+        body = FileBody(
+            file.fileno(), first_byte, len(data), size_bytes, status.st_mtime_ns, "crc64nvme", is_sparse=True
+        )
+        check(body, drain(body, random_sizes(seed, 200_000)), data)
+
+
+def test_holes_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "holes"
+    with path.open("wb") as file:
+        file.seek(64 * MIB)
+        file.write(b"data")
+        file.truncate(128 * MIB)
+    if path.stat().st_blocks * 512 >= 128 * MIB:
+        pytest.skip("this file system has no holes")
+
+    def read_bytes() -> int:
+        return int(Path("/proc/thread-self/io").read_text().split()[1])
+
+    with path.open("rb") as file:
+        stat = os.fstat(file.fileno())
+        body = FileBody(file.fileno(), 0, 128 * MIB, 128 * MIB, stat.st_mtime_ns, None, is_sparse=True)
+        before = read_bytes()
+        data = bytearray(128 * MIB)
+        assert body.readinto(data) == 128 * MIB
+        assert read_bytes() - before < MIB
+    assert data[64 * MIB : 64 * MIB + 4] == b"data"
+    assert data.count(0) == 128 * MIB - 4
+    assert body.crc64nvme == checksums.crc64nvme(bytes(data))
+
+
+def test_a_file_with_holes_that_shrank(tmp_path: Path) -> None:
+    path = tmp_path / "holes"
+    with path.open("wb") as file:
+        file.truncate(2 * MIB)
+    with path.open("r+b") as file:
+        body = FileBody(file.fileno(), MIB, MIB, 2 * MIB, path.stat().st_mtime_ns, None, is_sparse=True)
+        file.truncate(1000)
+        drain(body, forever(100_000))
+        assert isinstance(body.failure, EOFError)

@@ -14,7 +14,7 @@ import pytest
 
 from fastput.errors import JournalError
 from fastput.state import Journal
-from fastput.state.database import APPLICATION_ID
+from fastput.state.journal import FORMAT
 from tests.state.samples import ENDPOINT, SOURCE, URI, database, entry, open_journal, part, parts
 
 NOTED = parts(range(1, 200))
@@ -321,4 +321,4 @@ def test_another_program_has_it_open(path: Path) -> None:
 
 def test_the_number_that_names_the_format() -> None:
     """file(1) and other programs go by it: it stays."""
-    assert APPLICATION_ID.to_bytes(4, "big") == b"FPT1"
+    assert FORMAT.application_id.to_bytes(4, "big") == b"FPT1"

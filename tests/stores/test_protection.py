@@ -18,7 +18,7 @@ from fastput.source import BufferSource
 from fastput.store import StoreOptions
 from fastput.store.s3 import S3Store
 from fastput.transport import Transport
-from fastput.transport.crt import CrtRuntime
+from fastput.transport.both import Runtime
 from fastput.transport.faulty import Fault, FaultyTransport
 from fastput.tuner import Settings
 from tests.stores.conftest import Bucket, Store
@@ -88,7 +88,7 @@ def make_engine(store: Store, tmp_path: Path) -> Iterator[MakeEngine]:
     engines: list[Engine] = []
 
     def make(fault: Fault) -> Engine:
-        runtime = CrtRuntime(2)
+        runtime = Runtime(2)
 
         def connect(endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> Transport:
             return FaultyTransport(runtime.transport(endpoint, credentials, tls), [fault])

@@ -16,8 +16,8 @@ from fastput.errors import Interrupted, StoreError, UsageError
 from fastput.text import printable
 
 if TYPE_CHECKING:
-    from fastput.client.survey.facts import Report
-    from fastput.client.survey.run import Survey
+    from fastput.client.measure.facts import Report
+    from fastput.client.measure.run import Survey
 
 _FORMS = "s3://BUCKET/PREFIX, http://HOST:PORT, --sink PORT, or plot TRACE OUT.png"
 # To the beginning of the line, and the rest of it is erased.
@@ -65,13 +65,13 @@ def bench(arguments: tuple[str, ...], **options: Any) -> int:
 def _survey(target: str, options: dict[str, Any]) -> int:
     # Here, because `fastput put` imports this module and needs none of them.
     from fastput.cli.bench_report import lines
+    from fastput.client.measure.facts import Plan
+    from fastput.client.measure.run import Survey
     from fastput.client.memory import default_memory_bytes
-    from fastput.client.survey.facts import Plan
-    from fastput.client.survey.run import Survey
     from fastput.native.allocator import keep_buffers
 
     if options["plot_path"] is not None:
-        from fastput.client.survey.plot import check_plotting
+        from fastput.client.plotting import check_plotting
 
         check_plotting(options["plot_path"])
     keep_buffers()
@@ -99,7 +99,7 @@ def _survey(target: str, options: dict[str, Any]) -> int:
         for line in lines(report, "█" if encoding.lower().replace("-", "") == "utf8" else "#"):
             click.echo(line)
     if options["plot_path"] is not None:
-        from fastput.client.survey.plot import draw_report
+        from fastput.client.measure.plot import draw_report
 
         draw_report(report, options["plot_path"])
     return _left(report)
@@ -117,7 +117,7 @@ def _left(report: Report) -> int:
 
 def _target(target: str, options: dict[str, Any]) -> Any:
     """Whom to send to, and under which prefix."""
-    from fastput.client.survey.target import OpenServer
+    from fastput.client.measure.target import OpenServer
     from fastput.model import ObjectUri, TlsOptions
 
     if target.partition("://")[0].lower() in ("http", "https"):
@@ -140,7 +140,7 @@ def _show(text: str) -> None:
 
 
 def _serve(address: str, port: int) -> int:
-    from fastput.client.survey.sink import Sink
+    from fastput.client.measure.sink import Sink
 
     with Sink(address, port) as sink:
         try:
@@ -154,7 +154,8 @@ def _serve(address: str, port: int) -> int:
 
 
 def _plot_trace(arguments: tuple[str, ...]) -> int:
-    from fastput.client.survey.plot import check_plotting, draw_trace
+    from fastput.client.measure.plot import draw_trace
+    from fastput.client.plotting import check_plotting
 
     if len(arguments) != 2:
         raise UsageError("write fastput bench plot TRACE OUT.png; fastput put --trace FILE writes a trace")

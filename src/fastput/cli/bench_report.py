@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from fastput.client.survey.facts import Machine, Measured, Report
+from fastput.client.measure.facts import Machine, Measured, Report
 from fastput.text import printable
 from fastput.units import format_duration, format_goodput, format_size
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
 
 from fastput.client import Client
-from fastput.client.client import AUTO
+from fastput.client.arguments import AUTO
 from fastput.engine.engine import STALL_TIMEOUT_S
 from fastput.errors import FastputError
 from fastput.model import Checksum
@@ -63,7 +63,12 @@ class Pairs(click.ParamType):  # type: ignore[type-arg]
         return {key.strip(): text for key, _, text in pairs}
 
 
-def _together(*options: Callable[[Any], Any]) -> _Decorator[Any]:
+def merge(pairs: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """Of a repeated option: the later one decides."""
+    return {key: value for group in pairs for key, value in group.items()}
+
+
+def together(*options: Callable[[Any], Any]) -> _Decorator[Any]:
     """The options as one decorator; --help shows them in this order."""
 
     def decorate(command: Any) -> Any:
@@ -75,7 +80,7 @@ def _together(*options: Callable[[Any], Any]) -> _Decorator[Any]:
 
 
 # How the store is found.
-connection_options = _together(
+connection_options = together(
     click.option("--endpoint-url", help="The store, if it isn't Amazon S3 or the profile's."),
     click.option("--profile", help="A profile of ~/.aws/config."),
     click.option("--region", help="The bucket's region."),
@@ -89,17 +94,13 @@ journal_option = click.option(
 )  # fmt: skip
 
 # How parts are made, protected and sent; together with the journal.
-sending_options = _together(
+sending_options = together(
     click.option("--part-size", type=SIZE, help="Size of parts, e.g. 16MiB [by the file's size]."),
     click.option("--concurrency", type=click.IntRange(min=1), help="Requests in flight [as many as help]."),
     click.option("--memory", type=SIZE, help="Most memory for parts in flight [a quarter of the machine's]."),
     click.option(
         "--limit-rate", type=RATE,
         help="Send no more than e.g. 400Mbps or 50MB/s; by the time of day: 08:00-18:00=200Mbps,else=max.",
-    ),
-    click.option(
-        "--checksum", type=click.Choice([AUTO, *(checksum.value for checksum in Checksum)]), default=AUTO,
-        help="What the store checks the bytes against [the strongest that it takes].",
     ),
     click.option(
         "--verify", "verify", type=click.Choice(["etag"]), help="Compare ETags with MD5s, where nobody checks."
@@ -111,7 +112,15 @@ sending_options = _together(
     journal_option,
 )  # fmt: skip
 
-patience_options = _together(
+_CHECKSUMS: dict[str, Any] = {
+    "type": click.Choice([AUTO, *(checksum.value for checksum in Checksum)], case_sensitive=False), "default": AUTO,
+    "help": "What the store checks the bytes against [the strongest that it takes].",
+}  # fmt: skip
+checksum_option = click.option("--checksum", "--checksum-algorithm", "checksum", **_CHECKSUMS)
+# Where --checksum says how files are compared.
+algorithm_option = click.option("--checksum-algorithm", "checksum", **_CHECKSUMS)
+
+patience_options = together(
     click.option("--probe", is_flag=True, help="Find out anew what the store takes."),
     click.option(
         "--stall-timeout", type=click.FloatRange(min=1), default=STALL_TIMEOUT_S, metavar="SECONDS",
@@ -124,7 +133,7 @@ receipt_option = click.option(
 )
 
 # What is printed while objects are sent.
-output_options = _together(
+output_options = together(
     click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output; the last is the summary."),
     click.option("--quiet", "-q", is_flag=True, help="Print errors only."),
     click.option("--verbose", "-v", is_flag=True, help="Print more, and tracebacks of errors."),

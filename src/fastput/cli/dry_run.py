@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastput.cli.report import Reporter
-from fastput.client.client import resolve_uri
+from fastput.client.arguments import resolve_uri
 from fastput.engine.plan import make_plan, next_part
 from fastput.errors import FastputError
 from fastput.source import FileSource

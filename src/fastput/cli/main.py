@@ -10,7 +10,10 @@ import click
 
 from fastput.cli.bench import bench
 from fastput.cli.common import EPILOG
+from fastput.cli.plan import plan
 from fastput.cli.put import put
+from fastput.cli.survey import survey
+from fastput.cli.sync import sync
 from fastput.cli.uploads import uploads
 from fastput.cli.verify import verify
 from fastput.errors import FastputError
@@ -45,6 +48,10 @@ def cli() -> None:
 
 
 cli.add_command(put)
+cli.add_command(put, "cp")
+cli.add_command(sync)
+cli.add_command(survey)
+cli.add_command(plan)
 cli.add_command(verify)
 cli.add_command(uploads)
 cli.add_command(bench)

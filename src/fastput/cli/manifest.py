@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from fastput.cli.report import Reporter
-from fastput.client.client import resolve_uri
+from fastput.client.arguments import resolve_uri
 from fastput.errors import FastputError, UsageError
 from fastput.model import ObjectUri, Receipt
 from fastput.version import __version__

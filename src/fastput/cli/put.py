@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
 from fastput.cli.common import (
     EPILOG,
     Pairs,
+    checksum_option,
     connection_options,
+    merge,
     output_options,
     patience_options,
     receipt_option,
@@ -20,19 +23,31 @@ from fastput.cli.common import (
 )
 from fastput.cli.manifest import Manifests, manifest_option
 from fastput.cli.report import make_reporter
+from fastput.cli.rules import OrderedRules
 from fastput.cli.session import STDIN, send
+from fastput.cli.tree_options import make_options, tree_options
 from fastput.client import Client
-from fastput.client.client import resolve_uri
+from fastput.client.arguments import resolve_uri
 from fastput.client.memory import default_memory_bytes
 from fastput.errors import SourceUnreadable, UsageError
-from fastput.model import ObjectAttributes, Receipt
+from fastput.model import ObjectAttributes, ObjectUri, Receipt
+
+if TYPE_CHECKING:
+    from fastput.tree.roots import Root
 
 
-@click.command(no_args_is_help=True, epilog=EPILOG)
-@click.argument("sources", nargs=-1, required=True, metavar="SRC...")
+@click.command(cls=OrderedRules, no_args_is_help=True, epilog=EPILOG)
+@click.argument("sources", nargs=-1, metavar="SRC...")
 @click.argument("uri", metavar="s3://BUCKET/KEY-OR-PREFIX/")
 @connection_options
 @sending_options
+@checksum_option
+@tree_options
+@click.option("--from-file", metavar="LIST", help="Send the files that LIST (- for standard input) names, one a line.")
+@click.option("-0", "--null", "is_zero", is_flag=True, help="Names in LIST end with a zero instead.")
+@click.option("--retry-failed", metavar="RECEIPT", help="Of a directory only what failed before, by its receipts.")
+@click.option("--plan", expose_value=False, metavar="PLAN", help="Do what fastput plan --out PLAN has written.")
+@click.option("--recursive", is_flag=True, hidden=True)  # aws's word: directories always are
 @click.option("--no-resume", is_flag=True, help="Keep no journal, and go on with no earlier upload.")
 @click.option("--verify-resume", type=click.Choice(["sample", "all"]), default="sample",
               help="How much of what was sent before is read again [sample].")  # fmt: skip
@@ -47,17 +62,29 @@ from fastput.model import ObjectAttributes, Receipt
 @manifest_option
 @output_options
 def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
-    """Upload files, or standard input (-), to an S3 object or under a prefix.
+    """Upload files, directories, or standard input (-), to an S3 object or under a prefix.
+
+    What lies in one directory goes right below the prefix; of several sources each goes there under its own name.
 
     \b
     fastput put obs.fits s3://bucket/2026/obs.fits
     fastput put *.h5 s3://bucket/run7/
+    fastput put run7 s3://bucket/run7/ --exclude '*.tmp' --last READY
     tar c run7 | fastput put - s3://bucket/run7.tar
     """
     reporter = make_reporter(options["as_json"], options["quiet"], options["verbose"])
+    if (root := _tree(sources, options)) is not None:
+        if options["manifests"]:
+            raise UsageError("--manifest lists files that are named one by one: not yet what lies in directories")
+        ObjectUri.parse(uri)
+        from fastput.cli.trees import run
+
+        return run(root, uri, make_options(options, how=None), options, reporter)
+    if not sources:
+        raise UsageError("what is to be sent? give files, a directory, or - for standard input")
     _check_sources(sources, uri)
     attributes = ObjectAttributes(
-        options["content_type"], options["storage_class"], _merge(options["metadata"]), _merge(options["tags"])
+        options["content_type"], options["storage_class"], merge(options["metadata"]), merge(options["tags"])
     )
     attributes.check()
     if options["dry_run"]:
@@ -90,6 +117,34 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
     return send(options, sources, submit, reporter, manifests.write)
 
 
+def _tree(sources: tuple[str, ...], options: dict[str, Any]) -> Root | None:
+    """What is to be walked; None: files, and standard input, that are named."""
+    if options["is_zero"] and options["from_file"] is None:
+        raise UsageError("-0 is about the names of a list: give --from-file LIST")
+    if options["from_file"] is None and not any(os.path.isdir(source) for source in sources):
+        if options["retry_failed"] is not None:
+            raise UsageError("--retry-failed is for directories: give the one that was sent")
+        return None
+    # Only who sends directories pays for it.
+    from fastput.cli.trees import failed_before, read_list
+    from fastput.client.trees import root_of
+    from fastput.tree.roots import ListRoot, SomeOf
+
+    root: Root
+    if options["from_file"] is not None:
+        if len(sources) > 1:
+            raise UsageError("--from-file takes one directory, to which the names are relative, or none")
+        names = read_list(options["from_file"], options["is_zero"])
+        root = ListRoot(sources[0] if sources else ".", names, options["from_file"])
+    elif STDIN in sources:
+        raise UsageError("standard input (-) goes alone: it has one key")
+    else:
+        root = root_of(sources)
+    if options["retry_failed"] is not None:
+        root = SomeOf(root, failed_before(options["retry_failed"]))
+    return root
+
+
 def _check_sources(sources: tuple[str, ...], uri: str) -> None:
     """Everything that is wrong before anything is sent."""
     if len(sources) > 1:
@@ -111,7 +166,3 @@ def _standard_input() -> BinaryIO:
     if sys.stdin.isatty():
         raise UsageError("standard input is a terminal: pipe something into fastput put -")
     return open(0, "rb", buffering=0, closefd=False)
-
-
-def _merge(pairs: tuple[dict[str, str], ...]) -> dict[str, str]:
-    return {key: value for group in pairs for key, value in group.items()}

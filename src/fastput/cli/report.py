@@ -35,6 +35,9 @@ class Reporter(Protocol):
     def note(self, text: str) -> None:
         """Something that was found on the way."""
 
+    def line(self, document: dict[str, Any], text: str) -> None:
+        """What became of a file that wasn't sent: for programs, and for people."""
+
     def resumable(self, command: str) -> None:
         """Before the summary: this command goes on with what has failed."""
 
@@ -93,6 +96,9 @@ class TextReporter:
         if not self._is_quiet:
             click.echo(f"fastput: {printable(text)}", err=True)
 
+    def line(self, document: dict[str, Any], text: str) -> None:
+        self._line(text)
+
     def resumable(self, command: str) -> None:
         click.echo(f"fastput: to go on: {printable(command)}", err=True)
 
@@ -143,6 +149,9 @@ class JsonReporter:
 
     def note(self, text: str) -> None:
         self._line({"event": "note", "message": text})
+
+    def line(self, document: dict[str, Any], text: str) -> None:
+        self._line(document)
 
     def resumable(self, command: str) -> None:
         self._line({"event": "resumable", "command": command})

@@ -83,7 +83,7 @@ def send(
     Raises:
         UsageError: an option makes no sense, or the receipts can't be written.
     """
-    receipts = _open_receipts(options["receipt"])
+    receipts = open_receipts(options["receipt"])
     keep_buffers()
     notes = Notes(reporter)
     client = make_client(options, notes.say)
@@ -137,7 +137,6 @@ def _wait(
                 tally.receipts.append(receipt)
                 if receipts is not None:
                     receipts.write(receipt.to_json().encode() + b"\n")
-                    receipts.flush()
                 display.pause()
                 reporter.sent(receipt)
             elif isinstance(error, FastputError):
@@ -148,11 +147,16 @@ def _wait(
                 raise error
 
 
-def _open_receipts(path: str | None) -> BinaryIO | None:
+def open_receipts(path: str | None) -> BinaryIO | None:
+    """The file of --receipt, to be appended to.
+
+    Raises:
+        UsageError: it can't be written.
+    """
     if path is None:
         return None
     try:
-        return open(path, "ab")
+        return open(path, "ab", buffering=0)  # each line is there before the next object is reported
     except OSError as error:
         raise UsageError(f"the receipt file {path} can't be written: {error.strerror}") from None
 

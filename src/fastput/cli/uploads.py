@@ -16,6 +16,7 @@ import click
 from fastput.cli.common import (
     DURATION,
     EPILOG,
+    checksum_option,
     connection_options,
     journal_option,
     make_store,
@@ -27,7 +28,7 @@ from fastput.cli.common import (
 from fastput.cli.report import make_reporter
 from fastput.cli.session import STDIN, send
 from fastput.client import Client
-from fastput.client.client import AUTO, resolve_uri
+from fastput.client.arguments import AUTO, resolve_uri
 from fastput.client.uploads import OpenUpload, Uploads, resumable_checksum
 from fastput.errors import FastputError, JournalError, StoreError, UsageError
 from fastput.model import Checksum, ListedUpload, ObjectUri, Receipt
@@ -135,6 +136,7 @@ def abort(uri: str, **options: Any) -> int:
 @click.option("--upload-id", metavar="ID", help="Go on with this one [the newest of the key].")
 @connection_options
 @sending_options
+@checksum_option
 @patience_options
 @click.option("--no-clobber", "-n", is_flag=True, help="Leave an object alone that is there already.")
 @receipt_option

@@ -16,11 +16,13 @@ import click
 
 from fastput.cli.common import EPILOG, connection_options, make_store
 from fastput.cli.report import make_reporter
-from fastput.client.client import resolve_uri
-from fastput.errors import FastputError, UsageError
+from fastput.cli.rules import OrderedRules, read_rules, rule_options
+from fastput.client.arguments import resolve_uri
+from fastput.errors import FastputError, SourceError, UsageError
 from fastput.model import ObjectUri
 from fastput.source import FileSource
 from fastput.text import printable
+from fastput.tree.keys import MAX_HASH_DIGITS
 from fastput.units import format_duration, format_goodput, format_size
 
 if TYPE_CHECKING:
@@ -33,23 +35,28 @@ _OUTCOMES = ("same", "differs", "missing", "unproven")
 _Task = tuple[str, "Callable[[Verifier], Verification]"]
 
 
-@click.command(no_args_is_help=True, epilog=EPILOG)
+@click.command(cls=OrderedRules, no_args_is_help=True, epilog=EPILOG)
 @click.argument("arguments", nargs=-1, metavar="[SRC... s3://BUCKET/KEY-OR-PREFIX/]")
 @click.option("--receipt", type=click.Path(dir_okay=False), metavar="FILE",
               help="Receipts of `put`: verify all objects in them; with SRC: heed how its object was cut.")  # fmt: skip
 @click.option("--deep", is_flag=True, help="Download the objects, rather than believe what the store keeps of them.")
+@rule_options
+@click.option("--follow", is_flag=True, help="Follow symbolic links in directories.")
+@click.option("--hash-prefix", type=click.IntRange(0, MAX_HASH_DIGITS), default=0, metavar="N",
+              help="The keys were given N digits of a hash by `put` or `sync`.")  # fmt: skip
 @connection_options
 @click.option("--concurrency", type=click.IntRange(1, 64), default=_CONCURRENCY,
               help=f"Most pieces that are read or downloaded at a time [{_CONCURRENCY}].")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="JSON lines on standard output; the last is the summary.")
 @click.option("--quiet", "-q", is_flag=True, help="Print errors only.")
-@click.option("--verbose", "-v", is_flag=True, help="Print tracebacks of errors.")
+@click.option("--verbose", "-v", is_flag=True, help="Print each file of a directory, and tracebacks of errors.")
 def verify(arguments: tuple[str, ...], **options: Any) -> int:
     """Prove that objects are the files that they should be, without downloading them where the store keeps a checksum.
 
     \b
     fastput verify obs.fits s3://bucket/2026/obs.fits
     fastput verify *.h5 s3://bucket/run7/
+    fastput verify run7/ s3://bucket/run7/          # all that lies in a directory
     fastput verify --receipt shipment.jsonl         # a whole shipment, later; the files needn't exist
 
     Each object is the same, differs, is missing, or is unproven: then --deep downloads it.
@@ -59,9 +66,16 @@ def verify(arguments: tuple[str, ...], **options: Any) -> int:
     from fastput.formats.receipt import Receipts
 
     receipts = Receipts(options["receipt"]) if options["receipt"] else None
-    tasks = _of_files(arguments, receipts, options["deep"]) if arguments else _of_receipts(receipts, options["deep"])
+    is_tree = bool(options["hash_prefix"]) or any(os.path.isdir(source) for source in arguments[:-1])
+    if not arguments:
+        tasks = _of_receipts(receipts, options["deep"])
+    elif is_tree:
+        tasks = _of_trees(arguments, receipts, options)
+    else:
+        tasks = _of_files(arguments, receipts, options["deep"])
     store = make_store(options)
-    reporter: _Lines = _JsonLines(options) if options["as_json"] else _TextLines(options)
+    shows_all = options["verbose"] or not is_tree
+    reporter: _Lines = _JsonLines(options) if options["as_json"] else _TextLines(options, shows_all)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     verifier = Verifier(store, options["concurrency"])
@@ -115,11 +129,16 @@ def _of_files(arguments: Sequence[str], receipts: Receipts | None, deep: bool) -
     if len(sources) > 1 and not uri.endswith("/"):
         raise UsageError(f"{len(sources)} files need a prefix: end {uri} with a /")
     ObjectUri.parse(uri)
+    task = _comparing(receipts, deep)
+    return (task(source, resolve_uri(source, uri)) for source in sources)
+
+
+def _comparing(receipts: Receipts | None, deep: bool) -> Callable[[str, ObjectUri], _Task]:
+    """What compares a file with an object."""
     lock = threading.Lock()  # guards the file of receipts
 
-    def task(source: str) -> _Task:
+    def task(source: str, target: ObjectUri) -> _Task:
         def compare(verifier: Verifier) -> Verification:
-            target = resolve_uri(source, uri)
             with lock:
                 shipped = receipts.find(target) if receipts is not None else None
             with closing(FileSource(source)) as opened:
@@ -127,7 +146,48 @@ def _of_files(arguments: Sequence[str], receipts: Receipts | None, deep: bool) -
 
         return source, compare
 
-    return (task(source) for source in sources)
+    return task
+
+
+def _of_trees(arguments: Sequence[str], receipts: Receipts | None, options: dict[str, Any]) -> Iterator[_Task]:
+    """All files of directories, under the keys that `put` gives them.
+
+    Raises:
+        UsageError: a URI or a rule makes no sense.
+    """
+    from fastput.client.trees import root_of
+    from fastput.tree.keys import BadName, Keys
+    from fastput.tree.links import LinkPolicy
+    from fastput.tree.select import Selection
+    from fastput.tree.walk import Passed
+
+    *sources, uri = arguments
+    target = ObjectUri.parse(uri if uri.endswith("/") else f"{uri}/")
+    root = root_of(sources)
+    keys = Keys(target.key, options["hash_prefix"])
+    selection = Selection(read_rules(options["rules"]))
+    task = _comparing(receipts, options["deep"])
+    links = LinkPolicy.FOLLOW if options["follow"] else LinkPolicy.SKIP
+    for item in root.walk(links, lambda path: selection.enters(os.fsdecode(path))):
+        if not selection.takes(os.fsdecode(item.path)):
+            continue
+        if isinstance(item, Passed):
+            if item.is_failure:
+                yield _failing(item.path, item.reason)
+            continue
+        try:
+            yield task(root.path(item.path), target.with_key(keys.key(item.key_path)))
+        except BadName as error:
+            yield _failing(item.path, str(error))
+
+
+def _failing(path: bytes, reason: str) -> _Task:
+    name = printable(os.fsdecode(path))
+
+    def fail(verifier: Verifier) -> Verification:
+        raise SourceError(f"{name}: {reason}")
+
+    return name, fail
 
 
 def _of_receipts(receipts: Receipts | None, deep: bool) -> Iterator[_Task]:
@@ -187,9 +247,10 @@ class _Counts:
 
 
 class _TextLines:
-    """A line an object: on standard output if it is the same, otherwise on standard error."""
+    """A line an object: on standard output if it is the same, and shown at all then, otherwise on standard error."""
 
-    def __init__(self, options: dict[str, Any]) -> None:
+    def __init__(self, options: dict[str, Any], shows_all: bool) -> None:
+        self._shows_all = shows_all
         self._is_quiet = options["quiet"]
         self._errors = make_reporter(False, options["quiet"], options["verbose"])
         self._counts = _Counts()
@@ -199,7 +260,7 @@ class _TextLines:
         error = verification.error()
         if error is not None:
             click.echo(f"fastput: {error}", err=True)
-        else:
+        elif self._shows_all:
             size = format_size(verification.size_bytes or 0)
             self._line(f"{verification.uri}  {size}  same, by {verification.proof}")
 
@@ -209,7 +270,7 @@ class _TextLines:
 
     def summary(self) -> None:
         counts = self._counts
-        if counts.total == 1:
+        if counts.total == 1 and self._shows_all:
             return  # its line has said it
         text = ", ".join(f"{number} {outcome}" for outcome, number in counts.of.items())
         text = text.replace(" same", f" of {counts.total} same", 1)

@@ -6,21 +6,29 @@ import contextlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any
 
+from fastput.client.arguments import (
+    open_source,
+    parse_checksum,
+    parse_digests,
+    rate_limit,
+    rechecks_all,
+    resolve_uri,
+    size_bytes,
+    window_bounds,
+)
 from fastput.client.memory import default_memory_bytes
 from fastput.client.trace import Trace
-from fastput.engine.digests import NAMES as DIGEST_NAMES
 from fastput.engine.engine import STALL_TIMEOUT_S, Engine, Snapshot
 from fastput.engine.job import Job
+from fastput.engine.small import OnDone
 from fastput.errors import ForkError, UsageError
 from fastput.limits import MIB
 from fastput.model import (
-    Checksum,
     Credentials,
     Endpoint,
     ObjectAttributes,
@@ -29,25 +37,22 @@ from fastput.model import (
     Receipt,
     TlsOptions,
 )
-from fastput.source import BufferSource, FileSource, Source, StreamSource
 from fastput.state.directory import state_directory
 from fastput.store import StoreOptions
 from fastput.store.s3 import S3Store
 from fastput.timetable import Timetable
 from fastput.transport import Transport
-from fastput.tuner import Bounds, Settings
-from fastput.units import parse_size
+from fastput.tuner import Settings
 
 if TYPE_CHECKING:
-    from typing_extensions import Buffer
-
+    from fastput.client.arguments import Sendable
+    from fastput.client.trees import TreeEvents, TreeReport
     from fastput.client.verifier import Verification, Verifier
-
-    Sendable = str | os.PathLike[str] | BinaryIO | Buffer
+    from fastput.tree.roots import Root
+    from fastput.tree.transfer import TransferOptions
 
 
 _log = logging.getLogger("fastput")
-AUTO = "auto"
 
 
 class Client:
@@ -105,12 +110,12 @@ class Client:
         self._is_closed = False
         self._lock = threading.Lock()  # guards _is_closed, that nothing is submitted behind it, and _verifier
         self._pending: set[Future[Receipt]] = set()
-        settings = Settings(part_bytes=None if part_size is None else _bytes(part_size))
+        settings = Settings(part_bytes=None if part_size is None else size_bytes(part_size))
         if concurrency is not None:
             if concurrency < 1:
                 raise UsageError(f"a concurrency of {concurrency} sends nothing; give at least 1")
             settings = Settings(window=concurrency, part_bytes=settings.part_bytes)
-        memory_bytes = default_memory_bytes() if memory is None else _bytes(memory)
+        memory_bytes = default_memory_bytes() if memory is None else size_bytes(memory)
         if memory_bytes < MIB:
             raise UsageError(f"{memory_bytes} bytes of memory hold no part; give at least 5MiB")
         if not stall_timeout > 0:
@@ -121,6 +126,8 @@ class Client:
         options = StoreOptions(endpoint_url, region, profile, ca_bundle, verify, silence_s)
         self._store = S3Store(options)
         self._verifier: Verifier | None = None
+        self._stop = threading.Event()
+        self._state_directory = lambda: state_directory(None if state_dir is None else os.fspath(state_dir))
         self._connector = _Connector()
         self._trace = Trace(trace) if trace is not None else None
         self._engine = Engine(
@@ -128,13 +135,13 @@ class Client:
             self._connector,
             settings,
             memory_bytes,
-            bounds=_bounds(concurrency),
-            state_directory=lambda: state_directory(None if state_dir is None else os.fspath(state_dir)),
+            bounds=window_bounds(concurrency),
+            state_directory=self._state_directory,
             probes_again=probe,
             stall_timeout_s=stall_timeout,
             on_stall=on_stall or _log.warning,
             on_tuning=self._trace,
-            limit=None if limit_rate is None else _limit(limit_rate),
+            limit=None if limit_rate is None else rate_limit(limit_rate),
         )
 
     def put(self, source: Sendable, uri: str, **options: Any) -> Receipt:
@@ -197,19 +204,87 @@ class Client:
         attributes = ObjectAttributes(content_type, storage_class, dict(metadata or {}), dict(tags or {}))
         attributes.check()
         job = Job(
-            open_source=lambda: _open(source),
+            open_source=lambda: open_source(source),
             uri=resolve_uri(source, uri),
             attributes=attributes,
-            checksum=_checksum(checksum),
+            checksum=parse_checksum(checksum),
             no_clobber=no_clobber,
             verifies_etag=verify_etag,
-            digests=_digests(digests),
+            digests=parse_digests(digests),
             is_resumable=self._resumes,
-            rechecks_all=_rechecks_all(verify_resume),
+            rechecks_all=rechecks_all(verify_resume),
             upload_id=upload_id,
             on_progress=on_progress,
             on_note=on_note or _log.info,
         )
+        return self._submit(job)
+
+    def transfer(
+        self,
+        sources: str | os.PathLike[str] | Root,
+        uri: str,
+        options: TransferOptions | None = None,
+        events: TreeEvents | None = None,
+        *,
+        checksum: str = "auto",
+        content_type: str | None = None,
+        storage_class: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        no_clobber: bool = False,
+        verify_etag: bool = False,
+    ) -> TreeReport:
+        """Sends what lies in a directory, or the part of it that the store hasn't got; waits for all of it.
+
+            options = fastput.TransferOptions(how=fastput.How.TIMES)
+            client.transfer("run7", "s3://bucket/run7/", options).check()   # as fastput sync
+
+        Args:
+            sources: a directory: what lies in it goes right below the prefix; or any Root.
+            uri: s3://bucket/prefix/; a "/" is added where there is none.
+            options: what is sent, skipped, deleted; by default all files are sent.
+            events: told of each file.
+            checksum, content_type, storage_class, metadata, tags, no_clobber, verify_etag: as in submit().
+
+        Returns:
+            planned = sent + skipped + failed. A file that fails is no exception: see TreeReport.check().
+
+        Raises:
+            UsageError: the URI or an option makes no sense, or more would be deleted than is allowed.
+            SourceError: the directory isn't there.
+            JournalBusy: another process transfers the same to the same place.
+            StoreError, EndpointError, CredentialsError: the store can't be asked.
+        """
+        from fastput.client.trees import TreeEvents, report_of, root_of  # only who sends trees pays for it
+        from fastput.tree.transfer import Means, Transfer, TransferOptions
+
+        self._check_process()
+        attributes = ObjectAttributes(content_type, storage_class, dict(metadata or {}), dict(tags or {}))
+        attributes.check()
+        target = ObjectUri.parse(uri if uri.endswith("/") else f"{uri}/")
+        told = events or TreeEvents()
+        template = Job(
+            open_source=lambda: open_source(b""),
+            uri=target,
+            attributes=attributes,
+            checksum=parse_checksum(checksum),
+            no_clobber=no_clobber,
+            verifies_etag=verify_etag,
+            is_resumable=self._resumes,
+            on_note=told.note,
+        )
+        means = Means(
+            submit=self._submit_all,
+            store=self._store,
+            is_same=self._is_same,
+            state_directory=self._state_directory if self._resumes else None,
+            template=template,
+            stop=self._stop,
+        )
+        root = root_of(sources) if isinstance(sources, (str, os.PathLike)) else sources
+        return report_of(Transfer(root, target, options or TransferOptions(), means, told).run())
+
+    def _submit(self, job: Job) -> Future[Receipt]:
         with self._lock:
             if self._is_closed:
                 raise UsageError("this client is closed")
@@ -217,6 +292,19 @@ class Client:
             self._pending.add(future)
         future.add_done_callback(self._pending.discard)
         return future
+
+    def _submit_all(self, jobs: Sequence[Job], on_done: OnDone) -> None:
+        with self._lock:
+            if self._is_closed:
+                raise UsageError("this client is closed")
+            self._engine.submit_all(jobs, on_done)
+
+    def _is_same(self, path: str, uri: ObjectUri) -> bool | None:
+        """Whether an object has a file's bytes, by what the store says of it; None: it doesn't say."""
+        from fastput.client.proof import Outcome
+
+        outcome = self.verify(path, str(uri)).outcome
+        return None if outcome is Outcome.UNPROVEN else outcome is Outcome.SAME
 
     def verify(self, source: Sendable, uri: str, deep: bool = False) -> Verification:
         """Whether an object is a file: by what the store says of it, and only if deep by downloading it. Waits.
@@ -242,7 +330,7 @@ class Client:
                 raise UsageError("this client is closed")
             if self._verifier is None:
                 self._verifier = Verifier(self._store)
-        with contextlib.closing(_open(source)) as opened:
+        with contextlib.closing(open_source(source)) as opened:
             return self._verifier.verify(opened, target, deep)
 
     def snapshot(self) -> Snapshot:
@@ -252,6 +340,7 @@ class Client:
     def cancel(self, reason: str = "cancelled") -> None:
         """Ends all uploads: their futures raise Interrupted when nothing of them is in flight or on the store."""
         self._check_process()
+        self._stop.set()
         self._engine.cancel(reason)
         if self._verifier is not None:
             self._verifier.cancel()
@@ -313,20 +402,6 @@ def verify(source: Sendable, uri: str, deep: bool = False, **options: Any) -> Ve
         return client.verify(source, uri, deep)
 
 
-def resolve_uri(source: Sendable, uri: str) -> ObjectUri:
-    """The object that a source goes to: a URI that ends in "/" gets the file's name.
-
-    Raises:
-        UsageError: no S3 URI, or no valid key.
-    """
-    target = ObjectUri.parse(uri)
-    if not target.key or target.key.endswith("/"):
-        if not isinstance(source, (str, os.PathLike)):
-            raise UsageError(f"{uri} ends in no key, and the source has no name to put there")
-        return target.with_key(target.key + os.path.basename(os.fspath(source)))
-    return target.with_key(target.key)
-
-
 class _Connector:
     """Makes transports. The runtime is imported when the first is needed; all share its threads."""
 
@@ -335,65 +410,12 @@ class _Connector:
 
     def __call__(self, endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> Transport:
         if self._runtime is None:
-            from fastput.transport.crt import CrtRuntime
+            from fastput.transport.both import Runtime
 
-            self._runtime = CrtRuntime()
+            self._runtime = Runtime()
         transport: Transport = self._runtime.transport(endpoint, credentials, tls)
         return transport
 
     def close(self) -> None:
         """Lets go of the runtime's threads, even if somebody keeps the client."""
         self._runtime = None
-
-
-def _open(source: Sendable) -> Source:
-    if isinstance(source, (str, os.PathLike)):
-        return FileSource(source)
-    if hasattr(source, "readinto"):
-        return StreamSource(cast("BinaryIO", source), name=str(getattr(source, "name", "<stream>")))
-    try:
-        return BufferSource(cast("Buffer", source))
-    except (TypeError, ValueError, BufferError):
-        kind = type(source).__name__
-        raise UsageError(f"a {kind} can't be sent: give a path, a binary file, or a contiguous buffer") from None
-
-
-def _limit(limit_rate: str | Timetable) -> Callable[[], float | None]:
-    timetable = Timetable.parse(limit_rate) if isinstance(limit_rate, str) else limit_rate
-
-    def now() -> float | None:
-        local = time.localtime()
-        return timetable.at(3600 * local.tm_hour + 60 * local.tm_min + local.tm_sec)
-
-    return now
-
-
-def _bytes(size: int | str) -> int:
-    return parse_size(size) if isinstance(size, str) else size
-
-
-def _checksum(name: str) -> Checksum | None:
-    try:
-        return None if name == AUTO else Checksum(name)
-    except ValueError:
-        known = ", ".join((AUTO, *(checksum.value for checksum in Checksum)))
-        raise UsageError(f"there is no checksum {name!r}; there are {known}") from None
-
-
-def _digests(names: Sequence[str]) -> tuple[str, ...]:
-    for name in names:
-        if name not in DIGEST_NAMES:
-            raise UsageError(f"there is no digest {name!r}; there are {', '.join(DIGEST_NAMES)}")
-    return tuple(dict.fromkeys(names))
-
-
-def _rechecks_all(how: str) -> bool:
-    if how not in ("sample", "all"):
-        raise UsageError(f"verify_resume is sample or all, not {how!r}")
-    return how == "all"
-
-
-def _bounds(concurrency: int | None) -> Bounds:
-    """Of the window: it is tuned, but for one that is given."""
-    cpus = len(os.sched_getaffinity(0))
-    return Bounds(cpus=cpus) if concurrency is None else Bounds(concurrency, concurrency, cpus)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from fastput.client.client import AUTO
+from fastput.client.arguments import AUTO
 from fastput.engine.control import persist
 from fastput.engine.retry import RetryPolicy
 from fastput.errors import FastputError, JournalBusy, JournalError, StoreError, UploadGone

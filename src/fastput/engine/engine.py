@@ -6,7 +6,7 @@ import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +18,7 @@ from fastput.engine.loop import Loop
 from fastput.engine.meter import Meter
 from fastput.engine.retry import RetryPolicy
 from fastput.engine.shared import Shared
+from fastput.engine.small import OnDone, SmallFiles
 from fastput.engine.upload import Upload
 from fastput.engine.watchdog import Watchdog
 from fastput.errors import FastputError, Interrupted, Stalled
@@ -124,6 +125,7 @@ class Engine:
         self._is_glancing = False
         self._seen_bursts = 0
         self._begun_at_s = 0.0  # the newest of them
+        self._small = SmallFiles(self._shared, self._hand_on)
         self._queued: deque[Upload] = deque()
         self._active: list[Upload] = []
         self._refused: list[Upload] = []  # without waiting for what they had under way
@@ -135,14 +137,48 @@ class Engine:
         upload = self._upload(job, future)
 
         def enqueue() -> None:
-            if self._is_closing:
-                upload.refuse(Interrupted(f"{job.uri}: the client is closed"))
-                return
-            self._queued.append(upload)
+            self._enqueue(upload)
             self._pump()
 
         self._shared.loop.call(enqueue)
         return future
+
+    def submit_all(self, jobs: Sequence[Job], on_done: OnDone) -> None:
+        """Queues uploads whose number may be large. Any thread.
+
+        Args:
+            on_done: told of each once, of some at a time, on the engine's thread: it must only hand them on.
+        """
+
+        def enqueue() -> None:
+            small = []
+            for job in jobs:
+                if self._small.takes(job) and not self._is_closing:
+                    small.append(job)
+                else:
+                    self._hand_on(job, on_done)
+            self._small.add(small, on_done)
+            self._pump()
+
+        self._shared.loop.call(enqueue)
+
+    def _hand_on(self, job: Job, on_done: OnDone) -> None:
+        """Queues one upload."""
+        future: Future[Receipt] = Future()
+
+        def tell(done: Future[Receipt]) -> None:
+            error = done.exception()
+            assert error is None or isinstance(error, FastputError)
+            on_done([(job, error or done.result())])
+
+        future.add_done_callback(tell)
+        self._enqueue(self._upload(job, future))
+
+    def _enqueue(self, upload: Upload) -> None:
+        if self._is_closing:
+            upload.refuse(Interrupted(f"{upload.job.uri}: the client is closed"))
+        else:
+            self._queued.append(upload)
 
     def apply(self, settings: Settings) -> None:
         """Changes the window, and the size of parts not planned yet, while transfers run. Any thread."""
@@ -179,6 +215,7 @@ class Engine:
             self._shared.stop.set()
             uploads = [*self._active, *self._queued]
             self._queued.clear()
+            self._small.stop(lambda job: Interrupted(f"{job.uri}: {reason}"), DRAIN_S)
             for upload in uploads:
                 upload.fail(Interrupted(f"{upload.job.uri}: {reason}"), DRAIN_S)
             self._shared.loop.call_later(CANCEL_GRACE_S, lambda: self._give_up(uploads, reason))
@@ -229,17 +266,23 @@ class Engine:
         self._lacks = Lack.SOURCE
         while self._shared.in_flight < self._shared.window:
             upload = next((upload for upload in self._active if upload.wants_to_send()), None)
-            if upload is None:
-                # Uploads that wait for an open, a Create or a Complete take no place in the window.
-                if not self._queued or len(self._active) >= 2 * self._shared.settings.window:
-                    return
+            # Uploads that wait for an open, a Create or a Complete take no place in the window.
+            if upload is None and self._queued and len(self._active) < 2 * self._shared.settings.window:
                 upload = self._queued.popleft()
                 if upload.future.set_running_or_notify_cancel():
                     self._active.append(upload)
                     upload.start()
-            elif not self._shared.rate.admits(self._shared.in_flight):
+                continue
+            is_small_turn = self._is_small_turn(upload)
+            if upload is None and not is_small_turn:
+                return
+            if not self._shared.rate.admits(self._shared.in_flight):
                 self._lacks = Lack.RATE
                 return
+            if is_small_turn or upload is None:
+                if not self._small.send():
+                    self._lacks = Lack.MEMORY
+                    return
             elif not upload.send():
                 # No memory: wait for a part to end, and let nobody overtake but those that have theirs already.
                 upload = next((upload for upload in self._active if upload.holds_next()), None)
@@ -248,17 +291,26 @@ class Engine:
                     return
                 upload.send()
 
+    def _is_small_turn(self, upload: Upload | None) -> bool:
+        """Parts of large files and batches of small ones have half of the window each."""
+        small = self._small
+        return small.wants_to_send() and (upload is None or 2 * small.in_flight <= self._shared.in_flight)
+
+    @property
+    def _is_active(self) -> bool:
+        return bool(self._active or self._queued) or not self._small.is_idle
+
     def _tick_while_active(self) -> None:
-        if not self._is_ticking and (self._active or self._queued):
+        if not self._is_ticking and self._is_active:
             self._is_ticking = True
             self._shared.loop.call_later(_TICK_S, self._tick)
-        if self._limit is not None and not self._is_steering and (self._active or self._queued):
+        if self._limit is not None and not self._is_steering and self._is_active:
             self._steer(self._limit)
 
     def _steer(self, limit: Callable[[], float | None]) -> None:
         """Keeps to the cap, while there are uploads."""
         shared, rate = self._shared, self._shared.rate
-        self._is_steering = bool(self._active or self._queued)
+        self._is_steering = self._is_active
         # Paces what was decided at the look before: it shares it among those that are sending now.
         shared.links.pace(rate.pace_bytes_per_s)
         traffic = shared.links.traffic()
@@ -283,7 +335,8 @@ class Engine:
         """Ten times a second while there are uploads: what is late, whether anything moves, how large the window is."""
         self._is_ticking = False
         now_s, shared = time.monotonic(), self._shared
-        is_tail = not self._queued and not any(upload.wants_to_send() for upload in self._active)
+        wants_more = any(upload.wants_to_send() for upload in self._active)
+        is_tail = not (self._queued or self._small.has_waiting or wants_more)
         for upload in list(self._active):
             upload.hurry(now_s, is_tail)
         traffic = shared.links.traffic()
@@ -306,7 +359,7 @@ class Engine:
         """To be sent behind what is in flight; None: unknown."""
         left = [upload.left_bytes for upload in self._active]
         known = [left_bytes for left_bytes in left if left_bytes is not None]
-        return sum(known) if len(known) == len(left) and not self._queued else None
+        return sum(known) + self._small.left_bytes if len(known) == len(left) and not self._queued else None
 
     def _tune(self, now_s: float, traffic: Traffic | None, left_bytes: int | None) -> None:
         shared = self._shared
@@ -363,9 +416,14 @@ class Engine:
     def _crashed(self, error: BaseException) -> None:
         """A mistake of ours: every upload fails with it rather than hang."""
         self._is_closing = True
+
+        def failure(job: Job) -> FastputError:
+            failed = FastputError(f"{job.uri}: fastput failed inside: {type(error).__name__}: {error}")
+            failed.__cause__ = error
+            return failed
+
         for upload in [*self._active, *self._queued]:
-            failure = FastputError(f"{upload.job.uri}: fastput failed inside: {type(error).__name__}: {error}")
-            failure.__cause__ = error
-            upload.refuse(failure)
+            upload.refuse(failure(upload.job))
+        self._small.stop(failure, 0.0)
         self._active.clear()
         self._queued.clear()

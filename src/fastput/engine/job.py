@@ -6,8 +6,18 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from fastput.errors import Interrupted
 from fastput.model import Checksum, ObjectAttributes, ObjectUri, Progress
 from fastput.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """What a walk has found out about a regular file."""
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +25,7 @@ class Job:
     """
     Attributes:
         open_source: opens the source, on a thread that may block; raises SourceError.
+        file: what it opens, if that is a whole file which others have looked at before.
         checksum: None: the strongest that the store takes.
         verifies_etag: each part's ETag is compared with its MD5.
         digests: of the whole object, for the receipt; see engine/digests.py.
@@ -22,6 +33,8 @@ class Job:
         rechecks_all: every part of an earlier run is read again, not a sample.
         upload_id: an upload on the store to go on with that no journal knows of.
         on_progress: called on the engine's thread after each confirmed part: it has to be quick.
+        is_wanted: asked before it begins; False: it ends as Interrupted. None: it is.
+        is_reached: the store has answered somebody else a moment ago: if it doesn't now, the link has dropped.
         on_note: called with a sentence for people when something was found that they should know; any thread.
     """
 
@@ -37,6 +50,17 @@ class Job:
     upload_id: str | None = None
     on_progress: Callable[[Progress], None] | None = None
     on_note: Callable[[str], None] | None = None
+    file: KnownFile | None = None
+    is_wanted: Callable[[], bool] | None = None
+    is_reached: bool = False
+
+    def check_wanted(self) -> None:
+        """
+        Raises:
+            Interrupted: it isn't wanted any more.
+        """
+        if self.is_wanted is not None and not self.is_wanted():
+            raise Interrupted(f"{self.uri}: not begun, because it isn't wanted any more")
 
     def note(self, text: str) -> None:
         """Tells whoever wants to know."""

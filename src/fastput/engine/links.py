@@ -90,7 +90,7 @@ class Links:
             if identity not in self._links:
                 link = Link(self._connect(endpoint, self._store.credentials, self._store.tls()))
                 if not self._links:
-                    self._settled = self._load(_window_name(endpoint), Settled.from_dict)
+                    self._settled = self._load(window_name(endpoint), Settled.from_dict)
                     self._first = endpoint
                 with self._lock:
                     self._links[identity] = link
@@ -215,7 +215,7 @@ class Links:
     def remember_settled(self, settled: Settled) -> None:
         """For the next transfer, if this one had one endpoint only."""
         if len(self._links) == 1 and self._first is not None:
-            self._save(_window_name(self._first), settled.to_dict())
+            self._save(window_name(self._first), settled.to_dict())
 
     def close(self) -> None:
         """Closes all transports."""
@@ -244,5 +244,6 @@ class Links:
                 profiles.save(self._directory(), name, document, time.time())
 
 
-def _window_name(endpoint: Endpoint) -> str:
+def window_name(endpoint: Endpoint) -> str:
+    """Under which what transfers to an endpoint settled on is remembered."""
     return f"{endpoint.url} window"

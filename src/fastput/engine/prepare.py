@@ -103,6 +103,7 @@ class Preparation:
         """
         job = self.job
         endpoint, link = self.links.to(job.uri)
+        link.is_reached |= job.is_reached
         known = self.links.known_profile(endpoint, link, job.checksum)
         profile = known or GUESS
         protection = profile.protection(job.checksum)
@@ -143,7 +144,7 @@ class Preparation:
             raise
         return Prepared(endpoint, link, plan, protection, finisher, journal, taken, is_guess)
 
-    def create(self, prepared: Prepared, is_multipart: bool) -> Created:
+    def create(self, prepared: Prepared) -> Created:
         """Begins the multipart upload, or goes on with what was taken over, and its journal.
 
         Raises:
@@ -154,21 +155,17 @@ class Preparation:
             # A journal anew: parts were found that it doesn't know of, others were given up.
             journal_error = self._begin_journal(prepared, taken.upload_id)
             return Created(prepared.endpoint, prepared.link, taken.upload_id, journal_error)
-        upload_id = journal_error = None
-        if is_multipart:
-            checksum = prepared.protection.checksum
-            upload_id = persist(
-                lambda: self.store.create(job.uri, job.attributes, checksum), self.policy, self.stop,
-                prepared.link.has_answered,
-            )  # fmt: skip
+        checksum = prepared.protection.checksum
+        upload_id = persist(
+            lambda: self.store.create(job.uri, job.attributes, checksum), self.policy, self.stop,
+            prepared.link.has_answered,
+        )  # fmt: skip
         try:
             # After Create, which follows redirects to the bucket's own region.
             endpoint, link = self.links.to(job.uri)
-            if upload_id is not None:
-                journal_error = self._begin_journal(prepared, upload_id)
+            journal_error = self._begin_journal(prepared, upload_id)
         except FastputError:
-            if upload_id is not None:  # nobody else knows of it yet
-                self.store.abort(job.uri, upload_id)
+            self.store.abort(job.uri, upload_id)  # nobody else knows of it yet
             raise
         return Created(endpoint, link, upload_id, journal_error)
 

@@ -82,6 +82,10 @@ class RateLimit:
         limit_bytes_per_s = self._limit_bytes_per_s
         return limit_bytes_per_s is not None and self._credit_bytes < _most_credit_bytes(limit_bytes_per_s)
 
+    def bytes_within(self, seconds: float) -> int | None:
+        """So much may be sent in so long; None: any amount."""
+        return None if self._limit_bytes_per_s is None else int(self._limit_bytes_per_s * seconds)
+
     def was_allowed(self, since_bytes: float, length_bytes: int) -> bool:
         """Whether a connection could have sent a part several times since the allowance was since_bytes."""
         return self._seen is None or self.allowance_bytes - since_bytes >= _PATIENCE * length_bytes

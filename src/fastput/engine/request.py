@@ -21,7 +21,7 @@ def part_request(
 ) -> Request:
     """UploadPart. https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html"""
     query = f"partNumber={number}&uploadId={quote(upload_id, safe='')}"
-    path = f"{_path(endpoint, uri)}?{query}"
+    path = f"{object_path(endpoint, uri)}?{query}"
     return Request("UploadPart", path, headers, body, carriage is not Carriage.BARE_TRAILER)
 
 
@@ -35,19 +35,26 @@ def put_request(
     carriage: Carriage | None = None,
 ) -> Request:
     """PutObject. https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html"""
-    more = [(f"x-amz-meta-{name}", value) for name, value in attributes.metadata.items()]
-    if attributes.content_type:
-        more.append(("content-type", attributes.content_type))
-    if attributes.storage_class:
-        more.append(("x-amz-storage-class", attributes.storage_class))
-    if attributes.tags:
-        more.append(("x-amz-tagging", urlencode(attributes.tags, quote_via=quote)))
+    more = put_headers(attributes)
     if no_clobber:
-        more.append(("if-none-match", "*"))
+        more = (*more, ("if-none-match", "*"))
     return Request(
-        "PutObject", _path(endpoint, uri), (*headers, *more), body, carriage is not Carriage.BARE_TRAILER
+        "PutObject", object_path(endpoint, uri), (*headers, *more), body, carriage is not Carriage.BARE_TRAILER
     )
 
 
-def _path(endpoint: Endpoint, uri: ObjectUri) -> str:
+def put_headers(attributes: ObjectAttributes) -> tuple[tuple[str, str], ...]:
+    """What an object is to carry."""
+    headers = [(f"x-amz-meta-{name}", value) for name, value in attributes.metadata.items()]
+    if attributes.content_type:
+        headers.append(("content-type", attributes.content_type))
+    if attributes.storage_class:
+        headers.append(("x-amz-storage-class", attributes.storage_class))
+    if attributes.tags:
+        headers.append(("x-amz-tagging", urlencode(attributes.tags, quote_via=quote)))
+    return tuple(headers)
+
+
+def object_path(endpoint: Endpoint, uri: ObjectUri) -> str:
+    """Percent-encoded."""
     return f"{endpoint.path_prefix}/{quote(uri.key, safe='/')}"

@@ -1,7 +1,7 @@
 """One object's upload, from opening its source to the receipt. Runs on the loop's thread.
 
-    start -> _opened -> _prepared -> _create -> _created -> (parts.py sends) -> _complete -> _completed
-                 \\__________\\___________\\___________\\______________\\-> fail -> settle -> leave or abort
+    start -> _was_prepared -> _create -> _created -> (parts.py sends) -> _complete -> _completed
+                 \\_____________\\__________\\_____________\\_______________\\-> fail -> settle -> leave or abort
 
 A failed upload waits for what is in flight. If an earlier run's journal or this one's can bring it on later, its parts
 stay on the store; otherwise it is aborted there. When what the probe had begun is off the store, too, its source is
@@ -110,21 +110,18 @@ class Upload:
         return self._sender.waits_for if self._sender is not None else None
 
     def start(self) -> None:
-        """Opens the source."""
+        """Opens the source, and finds out where to."""
         self._started_at = time.time()
-        self._control("its source to be opened", self.job.open_source, self._opened)
-
-    def _opened(self, source: Source) -> None:
-        self._source = source
-        if self._error is not None:
-            return
-        shared = self._shared
-        self._preparation = preparation = Preparation(
-            self.job, source, shared.store, shared.links, shared.settings, shared.limits, shared.budget.limit_bytes,
-            shared.retry, shared.stop, shared.state_directory,
-        )  # fmt: skip
+        shared, job = self._shared, self.job
 
         def prepare() -> Prepared:
+            job.check_wanted()
+            self._source = source = job.open_source()
+            self._doing = "the store to say what it takes and has"
+            self._preparation = preparation = Preparation(
+                job, source, shared.store, shared.links, shared.settings, shared.limits, shared.budget.limit_bytes,
+                shared.retry, shared.stop, shared.state_directory,
+            )  # fmt: skip
             prepared = preparation.run()
             with self._journal_lock:
                 self._prepared = prepared
@@ -132,7 +129,7 @@ class Upload:
                     close_quietly(prepared.journal, removes=prepared.journal.entry is None)
             return prepared
 
-        self._control("the store to say what it takes and has", prepare, self._was_prepared)
+        self._control("its source to be opened", prepare, self._was_prepared)
 
     def _was_prepared(self, prepared: Prepared) -> None:
         source, shared = self._source, self._shared
@@ -195,9 +192,12 @@ class Upload:
     def _create(self, is_multipart: bool) -> None:
         preparation, prepared = self._preparation, self._prepared
         assert preparation is not None and prepared is not None
+        if not is_multipart and prepared.taken is None:
+            self._created(Created(prepared.endpoint, prepared.link, None, None))
+            return
 
         def create() -> Created:
-            created = preparation.create(prepared, is_multipart)
+            created = preparation.create(prepared)
             if created.journal_error is not None and self._keeper is not None:
                 self._keeper.broken(created.journal_error)
             return created

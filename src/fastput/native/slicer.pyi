@@ -27,6 +27,7 @@ class FileBody(PartBody):
         file_bytes: int,
         mtime_ns: int,
         trailer: str | None = None,
+        is_sparse: bool = False,
     ) -> None: ...
 
 class MemoryBody(PartBody):

@@ -42,6 +42,7 @@ cdef extern from "slicer.h" nogil:
         FP_SLICE_ERROR
         FP_SLICE_CHANGED
     size_t fp_slice_file(int, int64_t, void *, size_t, fp_hashes *, fp_slice_status *, int *)
+    size_t fp_slice_sparse_file(int, int64_t, void *, size_t, fp_hashes *, fp_slice_status *, int *)
     fp_slice_status fp_check_unchanged(int, int64_t, int64_t, int *)
     void fp_slice_memory(const void *, void *, size_t, fp_hashes *)
     void fp_hash_memory(const void *, size_t, fp_hashes *)
@@ -224,18 +225,26 @@ cdef class FileBody(PartBody):
     cdef readonly int64_t offset_bytes
     cdef int64_t _file_bytes
     cdef int64_t _mtime_ns
+    cdef bint _is_sparse
 
     def __init__(self, int fd, int64_t offset_bytes, int64_t length_bytes, int64_t file_bytes, int64_t mtime_ns,
-                 str trailer=None):
+                 str trailer=None, bint is_sparse=False):
         self.fd = fd
         self.offset_bytes = offset_bytes
         self._file_bytes = file_bytes
         self._mtime_ns = mtime_ns
+        self._is_sparse = is_sparse
         self._frame(length_bytes, trailer)
 
     cdef size_t _read(self, char *destination, size_t length_bytes) noexcept nogil:
-        cdef size_t got_bytes = fp_slice_file(self.fd, self.offset_bytes + self.read_bytes, destination, length_bytes,
-                                              &self._hashes, &self._status, &self._errno)
+        cdef int64_t from_bytes = self.offset_bytes + self.read_bytes
+        cdef size_t got_bytes
+        if self._is_sparse:
+            got_bytes = fp_slice_sparse_file(self.fd, from_bytes, destination, length_bytes, &self._hashes,
+                                             &self._status, &self._errno)
+        else:
+            got_bytes = fp_slice_file(self.fd, from_bytes, destination, length_bytes, &self._hashes, &self._status,
+                                      &self._errno)
         if self._status == FP_SLICE_OK and self.read_bytes + <int64_t>got_bytes == self.length_bytes:
             self._status = fp_check_unchanged(self.fd, self._file_bytes, self._mtime_ns, &self._errno)
         return got_bytes if self._status == FP_SLICE_OK or got_bytes == 0 else got_bytes - 1

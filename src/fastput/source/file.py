@@ -16,6 +16,8 @@ _KINDS = {
     stat_module.S_IFCHR: "a character device",
     stat_module.S_IFBLK: "a block device: send it with - as the source",
 }
+# Of st_blocks, whatever the file system's are.
+_BLOCK_BYTES = 512
 
 
 class FileSource:
@@ -23,6 +25,7 @@ class FileSource:
 
     Parts that weren't in the page cache when they were planned are read ahead, and dropped from the cache when the
     store has them: an upload of 5 TB evicts nothing that somebody else uses. What was cached before stays.
+    Holes of sparse files aren't read.
 
     Raises:
         SourceNotFound, SourceUnreadable: from the constructor.
@@ -51,6 +54,7 @@ class FileSource:
             raise SourceUnreadable(f"{self._shown}: says that it is empty and isn't: send it with - as the source")
         self._stat = _identity(status)
         self.size_bytes: int | None = status.st_size
+        self._is_sparse = status.st_blocks * _BLOCK_BYTES < status.st_size
         self._cold_parts: set[int] = set()
 
     def stat(self) -> SourceStat:
@@ -70,8 +74,9 @@ class FileSource:
             raise self._changed("another file stands in its place")
 
     def body(self, part: Part, trailer: str | None) -> PartBody:
+        stat = self._stat
         return FileBody(
-            self._fd, part.offset_bytes, part.length_bytes, self._stat.size_bytes, self._stat.mtime_ns, trailer
+            self._fd, part.offset_bytes, part.length_bytes, stat.size_bytes, stat.mtime_ns, trailer, self._is_sparse
         )
 
     def read(self, length_bytes: int) -> bytearray:

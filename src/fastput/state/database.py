@@ -1,4 +1,4 @@
-"""The SQLite file of one journal. Whoever opens it holds its lock, or has a copy.
+"""The SQLite file of one journal or ledger. Whoever opens it holds its lock, or has a copy.
 
 The write-ahead log makes a note cheap: one write without a wait for the disk. What was committed survives the end of
 the process, however it ends; after a loss of power the newest notes may be gone, and their parts are sent again. Where
@@ -10,23 +10,19 @@ from __future__ import annotations
 import os
 import re
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from fastput.errors import JournalError
-from fastput.model import ConfirmedPart
 from fastput.state.files import open_own, unusable
-from fastput.state.rows import MAX_CRC, NO_ENTRY, Damaged, JournalEntry, Row, blob, load_entry, load_parts, seal
+from fastput.state.rows import Damaged, Row
 
-APPLICATION_ID = 0x46505431  # "FPT1"
-FORMAT_VERSION = 1
-SCHEMA = [
-    "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID",
-    "CREATE TABLE part (number INTEGER PRIMARY KEY, offset_bytes INTEGER NOT NULL, length_bytes INTEGER NOT NULL, "
-    "etag TEXT NOT NULL, crc64nvme BLOB NOT NULL, checksum TEXT, seal BLOB NOT NULL)",
-]
+_T = TypeVar("_T")
+FACT_TABLE = "CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL, seal BLOB NOT NULL) WITHOUT ROWID"
+PUT_FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?, ?)"
 SIDECARS = ("-wal", "-shm", "-journal")
 BUSY_TIMEOUT_S = 0.05
 MAGIC = b"SQLite format 3\0"
@@ -40,23 +36,27 @@ _OF_THE_DIRECTORY = frozenset({1544})  # READONLY_DIRECTORY
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
-    """What a journal says. parts are in order of their numbers."""
+class Format:
+    """
+    Attributes:
+        name: for people.
+        schema: the statements that make it, sorted by the names of the tables.
+    """
 
-    entry: JournalEntry | None = None
-    upload: int = 0
-    parts: tuple[ConfirmedPart, ...] = ()
-    completing_crc64nvme: int | None = None
+    name: str
+    application_id: int
+    version: int
+    schema: tuple[str, ...]
 
 
 class Database:
-    """An open journal, readable and writable."""
+    """An open one, readable and writable."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, form: Format) -> None:
         """Opens it, or makes it with mode 0600.
 
         Raises:
-            Damaged: it is no journal, or none of this version, or SQLite can't make sense of it.
+            Damaged: it is none, or none of this version, or SQLite can't make sense of it.
             JournalError: the disk or the directory doesn't allow it, or a file in its place isn't ours.
         """
         import sqlite3
@@ -79,7 +79,7 @@ class Database:
             raise self._judged(error) from error
         _open.add(self)
         try:
-            self._prepare(is_new=size_bytes == 0)
+            self._prepare(form, is_new=size_bytes == 0)
         except BaseException as error:
             self.close()
             if size_bytes == 0:
@@ -89,7 +89,7 @@ class Database:
                 raise self._judged(error) from error
             raise
 
-    def _prepare(self, is_new: bool) -> None:
+    def _prepare(self, form: Format, is_new: bool) -> None:
         execute = self._connection.execute
         execute("PRAGMA trusted_schema=OFF")
         execute("PRAGMA cell_size_check=ON")
@@ -103,54 +103,34 @@ class Database:
         # Nothing but a header: its making was cut short.
         is_new = is_new or (application_id, version, schema) == (0, 0, [])
         if not is_new:
-            if application_id != APPLICATION_ID:
+            if application_id != form.application_id:
                 raise Damaged("it is a file of another program")
-            if version != FORMAT_VERSION:
+            if version != form.version:
                 raise Damaged(f"it is of format {version}, which this version of fastput doesn't know")
-            if schema != SCHEMA:
-                raise Damaged("its tables are not those of a journal")
+            if schema != list(form.schema):
+                raise Damaged(f"its tables are not those of a {form.name}")
         execute("PRAGMA journal_mode=WAL")
         if is_new:
-            pragmas = (f"PRAGMA application_id={APPLICATION_ID}", f"PRAGMA user_version={FORMAT_VERSION}")
-            for statement in ("BEGIN IMMEDIATE", *SCHEMA, *pragmas, "COMMIT"):
+            pragmas = (f"PRAGMA application_id={form.application_id}", f"PRAGMA user_version={form.version}")
+            for statement in ("BEGIN IMMEDIATE", *form.schema, *pragmas, "COMMIT"):
                 execute(statement)
             execute("PRAGMA synchronous=NORMAL")
         elif (found := execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise Damaged(f"SQLite finds in it: {found}")
 
-    def read(self) -> Content:
-        """
+    def rows(self, statement: str, values: Row = ()) -> list[Row]:
+        """What a SELECT finds.
+
         Raises:
-            Damaged: what is there isn't what was written.
+            Damaged: SQLite can't make sense of what is there.
             JournalError: the disk failed.
         """
         import sqlite3
 
         try:
-            rows = self._connection.execute("SELECT name, value, seal FROM fact").fetchall()
-            part_rows = self._connection.execute("SELECT * FROM part ORDER BY number").fetchall()
+            return self._connection.execute(statement, values).fetchall()
         except (sqlite3.Error, MemoryError, ValueError) as error:
             raise self._judged(error) from error
-        facts = {name: (value, sealed) for name, value, sealed in rows}
-        if not all(isinstance(text, str) for name, (value, _) in facts.items() for text in (name, value)):
-            raise Damaged("it says what no journal says")
-        if "entry" not in facts:
-            if facts or part_rows:
-                raise Damaged(NO_ENTRY)
-            return Content()
-        text, sealed = facts.pop("entry")
-        upload = seal(["entry", text])
-        if blob(upload) != sealed:
-            raise Damaged("what it says about the upload isn't what was written")
-        entry = load_entry(text)
-        completing = None
-        for name, (value, sealed) in facts.items():
-            if name != "completing" or blob(seal([name, value], upload)) != sealed:
-                raise Damaged("it says what no journal says")
-            completing = int(value)
-        if completing is not None and not 0 <= completing <= MAX_CRC:
-            raise Damaged("the object's CRC is none")
-        return Content(entry, upload, load_parts(part_rows, upload, entry.source_stat.size_bytes), completing)
 
     def write(self, *steps: tuple[str, Iterable[Row]]) -> None:
         """Each statement with each of its rows, all of it or nothing.
@@ -227,6 +207,22 @@ os.register_at_fork(after_in_child=_pin_all)
 def sidecars(path: Path) -> list[Path]:
     """The files that SQLite may have beside a database."""
     return [path.with_name(path.name + suffix) for suffix in SIDECARS]
+
+
+def load_or_make(path: Path, load: Callable[[], _T]) -> tuple[_T, str | None]:
+    """What load() makes of a file, or of a new one if it is damaged; and what was damaged, and is now where.
+
+    Raises:
+        JournalError: the directory doesn't allow it, or a new one can't be read either.
+    """
+    try:
+        return load(), None
+    except Damaged as damage:
+        finding = f"{damage}; it is now {put_aside(path)}"
+    try:
+        return load(), finding
+    except Damaged as again:
+        raise unusable(path, again) from None
 
 
 def put_aside(path: Path) -> Path:

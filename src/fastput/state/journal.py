@@ -15,10 +15,12 @@ from pathlib import Path
 
 from fastput.errors import JournalError
 from fastput.model import ConfirmedPart, ObjectUri
-from fastput.state.database import Content, Database, put_aside, sidecars
+from fastput.state.database import FACT_TABLE, PUT_FACT, Database, Format, load_or_make, sidecars
 from fastput.state.files import read_own, unusable
 from fastput.state.lock import Lock, Owner, read_owner, share
 from fastput.state.rows import (
+    MAX_CRC,
+    NO_ENTRY,
     Damaged,
     JournalEntry,
     Row,
@@ -28,13 +30,34 @@ from fastput.state.rows import (
     dump,
     dump_entry,
     dump_part,
+    load_entry,
+    load_parts,
     seal,
 )
 
+FORMAT = Format(
+    name="journal",
+    application_id=0x46505431,  # "FPT1"
+    version=1,
+    schema=(
+        FACT_TABLE,
+        "CREATE TABLE part (number INTEGER PRIMARY KEY, offset_bytes INTEGER NOT NULL, length_bytes INTEGER NOT NULL, "
+        "etag TEXT NOT NULL, crc64nvme BLOB NOT NULL, checksum TEXT, seal BLOB NOT NULL)",
+    ),
+)
 SUFFIX = ".journal"
 MAX_JOURNAL_BYTES = 64 << 20  # 10,000 parts take 2 MiB
-PUT_FACT = "INSERT OR REPLACE INTO fact VALUES (?, ?, ?)"
 PUT_PART = "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a journal says. parts are in order of their numbers."""
+
+    entry: JournalEntry | None = None
+    upload: int = 0
+    parts: tuple[ConfirmedPart, ...] = ()
+    completing_crc64nvme: int | None = None
 
 
 class Journal:
@@ -74,19 +97,11 @@ class Journal:
         path = _path(directory, *identity)
         lock = Lock(path.with_suffix(".lock"), str(uri), source)
         try:
-            finding = None
-            try:
-                database, found = _load(path, identity)
-            except Damaged as damage:
-                aside = put_aside(path)
-                finding = f"{uri}: the journal can't be used: {damage}; it is now {aside}, and the upload starts anew"
-                try:
-                    database, found = _load(path, identity)
-                except Damaged as again:
-                    raise unusable(path, again) from None
+            (database, found), damage = load_or_make(path, lambda: _load(path, identity))
         except BaseException:
             lock.release()
             raise
+        finding = f"{uri}: the journal can't be used: {damage}, and the upload starts anew" if damage else None
         return cls(lock, database, found, finding)
 
     @staticmethod
@@ -247,9 +262,9 @@ def _copy(path: Path, target: Path) -> None:
 
 
 def _load(path: Path, identity: tuple[str, str, str, str] | None) -> tuple[Database, Content]:
-    database = Database(path)
+    database = Database(path, FORMAT)
     try:
-        found = database.read()
+        found = _read(database)
         entry = found.entry
         if entry is not None and identity not in (None, (entry.endpoint, entry.bucket, entry.key, entry.source)):
             raise Damaged("it is another upload's")
@@ -257,6 +272,31 @@ def _load(path: Path, identity: tuple[str, str, str, str] | None) -> tuple[Datab
         database.close()
         raise
     return database, found
+
+
+def _read(database: Database) -> Content:
+    rows = database.rows("SELECT name, value, seal FROM fact")
+    part_rows = database.rows("SELECT * FROM part ORDER BY number")
+    facts = {name: (value, sealed) for name, value, sealed in rows}
+    if not all(isinstance(text, str) for name, (value, _) in facts.items() for text in (name, value)):
+        raise Damaged("it says what no journal says")
+    if "entry" not in facts:
+        if facts or part_rows:
+            raise Damaged(NO_ENTRY)
+        return Content()
+    text, sealed = facts.pop("entry")
+    upload = seal(["entry", text])
+    if blob(upload) != sealed:
+        raise Damaged("what it says about the upload isn't what was written")
+    entry = load_entry(text)
+    completing = None
+    for name, (value, sealed) in facts.items():
+        if name != "completing" or blob(seal([name, value], upload)) != sealed:
+            raise Damaged("it says what no journal says")
+        completing = int(value)
+    if completing is not None and not 0 <= completing <= MAX_CRC:
+        raise Damaged("the object's CRC is none")
+    return Content(entry, upload, load_parts(part_rows, upload, entry.source_stat.size_bytes), completing)
 
 
 def _path(directory: Path, *identity: str) -> Path:

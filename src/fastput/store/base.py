@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fastput.errors import FastputError
 from fastput.model import (
     Checksum,
     ConfirmedPart,
@@ -15,6 +16,7 @@ from fastput.model import (
     ListedUpload,
     ObjectAttributes,
     ObjectInfo,
+    ObjectPage,
     ObjectUri,
     TlsOptions,
 )
@@ -101,6 +103,24 @@ class Store(Protocol):
         Raises:
             EndpointError: the connection failed, or the answer is shorter than asked; is_temporary.
             StoreError: no such bytes, or the store sends others than were asked for.
+        """
+
+    def list_objects(self, prefix: ObjectUri, token: str | None = None, names_only: bool = False) -> ObjectPage:
+        """A page of the objects whose keys begin like this one, in the store's order.
+
+        Args:
+            token: of the page before; None: the first.
+            names_only: of keys that go on behind a "/" only what comes before it is named.
+        """
+
+    def delete_objects(self, bucket: str, keys: Sequence[str]) -> Mapping[str, FastputError]:
+        """Deletes objects; those that aren't there count as deleted.
+
+        Args:
+            keys: at most 1,000.
+
+        Returns:
+            Those that the store refused to delete.
         """
 
     def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:

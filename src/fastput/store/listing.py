@@ -1,4 +1,4 @@
-"""ListMultipartUploads, page by page, as stores really answer it."""
+"""Listings, page by page, as stores really answer them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,12 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from fastput.errors import StoreError
-from fastput.model import ListedUpload, ObjectUri
+from fastput.model import ListedObject, ListedUpload, ObjectPage, ObjectUri
 
+# SeaweedFS lists what is in a directory "a" before a file "a-"; directory buckets of S3 Express One Zone in no order:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html
+_UNSORTED_SERVERS = ("SeaweedFS",)
+_UNSORTED_BUCKETS = ("--x-s3",)
 _URL_ENCODED = {"EncodingType": "url"}
 _ENCODED = re.compile(r"[A-Za-z0-9._~*/%+()!'-]*")
 
@@ -86,6 +90,32 @@ class UploadPages(Iterator[ListedUpload]):
 
     def _error(self, what: str) -> StoreError:
         return StoreError(f"{self._prefix}: could not list the multipart uploads: {what}", bucket=self._prefix.bucket)
+
+
+def object_page(answer: Mapping[str, Any], prefix: ObjectUri, token: str | None) -> ObjectPage:
+    """One ListObjectsV2, as botocore gives it.
+
+    Raises:
+        StoreError: it isn't one, or the store doesn't go on.
+    """
+    if not answer.keys() & {"Name", "MaxKeys", "KeyCount", "Contents", "Prefix"}:
+        raise StoreError(f"{prefix}: the answer lists nothing: is this an S3 store?", bucket=prefix.bucket)
+    objects = [
+        ListedObject(
+            key=str(found.get("Key") or ""),
+            size_bytes=int(found.get("Size") or 0),
+            etag=str(found.get("ETag") or ""),
+            modified_at=timestamp(found.get("LastModified")),
+        )
+        for found in answer.get("Contents") or []
+    ]
+    prefixes = [str(found.get("Prefix") or "") for found in answer.get("CommonPrefixes") or []]
+    following = str(answer.get("NextContinuationToken") or "") if answer.get("IsTruncated") else ""
+    if following and following == token:
+        raise StoreError(f"{prefix}: the store lists the same again and again", bucket=prefix.bucket)
+    server = str((answer.get("ResponseMetadata") or {}).get("HTTPHeaders", {}).get("server", ""))
+    is_sorted = not server.startswith(_UNSORTED_SERVERS) and not prefix.bucket.endswith(_UNSORTED_BUCKETS)
+    return ObjectPage(objects, prefixes, following or None, is_sorted)
 
 
 def _decoded(text: Any, is_encoded: bool) -> str:

@@ -9,26 +9,31 @@ import base64
 import hashlib
 import itertools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from fastput.answers import StoreAnswer, to_error
+from fastput.errors import FastputError
 from fastput.model import (
     Checksum,
     ConfirmedPart,
     Credentials,
     Endpoint,
+    ListedObject,
     ListedPart,
     ListedUpload,
     ObjectAttributes,
     ObjectInfo,
+    ObjectPage,
     ObjectUri,
     TlsOptions,
     encode_crc,
 )
 from fastput.native.crc import crc32c, crc64nvme
 from fastput.store.base import Completed
+
+_PAGE_KEYS = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,35 @@ class MemoryStore:
             status, code = (404, "NoSuchKey") if content is None else (416, "InvalidRange")
             raise to_error(StoreAnswer(status, code), uri, f"read bytes {first_byte} to {last_byte}")
         return content[first_byte : last_byte + 1]
+
+    def list_objects(self, prefix: ObjectUri, token: str | None = None, names_only: bool = False) -> ObjectPage:
+        begin = f"s3://{prefix.bucket}/"
+        with self._lock:
+            keys = sorted((name.removeprefix(begin) for name in self.objects if name.startswith(begin)), key=str.encode)
+        objects: list[ListedObject] = []
+        prefixes: list[str] = []
+        last = ""
+        for key in keys:
+            if not key.startswith(prefix.key) or (token is not None and key.encode() <= token.encode()):
+                continue
+            if len(objects) + len(prefixes) == _PAGE_KEYS:
+                return ObjectPage(objects, prefixes, token=last)
+            name, slash, _ = key[len(prefix.key) :].partition("/")
+            if names_only and slash:
+                last = prefix.key + name + "/\U0010ffff"  # behind all that begins with name + "/"
+                if prefixes[-1:] != [prefix.key + name + "/"]:
+                    prefixes.append(prefix.key + name + "/")
+            else:
+                last = key
+                uri = begin + key
+                objects.append(ListedObject(key, len(self.objects[uri]), self._etags[uri], 0.0))
+        return ObjectPage(objects, prefixes, None)
+
+    def delete_objects(self, bucket: str, keys: Sequence[str]) -> Mapping[str, FastputError]:
+        with self._lock:
+            for key in keys:
+                self.objects.pop(f"s3://{bucket}/{key}", None)
+        return {}
 
     def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:
         with self._lock:

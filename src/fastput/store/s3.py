@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from fastput.answers import EXPIRED_CREDENTIALS
+from fastput.answers import EXPIRED_CREDENTIALS, StoreAnswer, to_error
 from fastput.errors import EndpointError, FastputError, StoreError, UploadGone
 from fastput.model import (
     Checksum,
@@ -25,16 +25,19 @@ from fastput.model import (
     ListedUpload,
     ObjectAttributes,
     ObjectInfo,
+    ObjectPage,
     ObjectUri,
     TlsOptions,
 )
 from fastput.store.base import Completed, StoreOptions
-from fastput.store.listing import UploadPages, timestamp
+from fastput.store.listing import UploadPages, object_page, timestamp
 from fastput.store.session import make_client, no_credentials, translate
 
 _T = TypeVar("_T")
 _MAX_INT = 2**63 - 1
 
+# How stores answer that don't know DeleteObjects, or want another checksum with it than botocore sends.
+_NO_BULK = (400, 405, 411, 501)
 _MEMBERS = {
     "crc64nvme": "ChecksumCRC64NVME",
     "crc32c": "ChecksumCRC32C",
@@ -52,10 +55,17 @@ class S3Store:
     def __init__(self, options: StoreOptions) -> None:
         self._options = options
         self._lock = threading.Lock()  # guards _client_ and _session_, made once by whoever comes first
+        self._endpoints: dict[str, Endpoint] = {}  # by bucket: asking botocore takes a millisecond
         self._client_: Any = None
         self._session_: Any = None
 
     def endpoint(self, uri: ObjectUri) -> Endpoint:
+        found = self._endpoints.get(uri.bucket)
+        if found is None:
+            self._endpoints[uri.bucket] = found = self._find_endpoint(uri)
+        return found
+
+    def _find_endpoint(self, uri: ObjectUri) -> Endpoint:
         # botocore knows the rules (virtual host or path style, dual stack, access points, redirects seen before):
         # it builds a HeadBucket, and the hook below takes it away just before it would be sent.
         found: list[tuple[str, str | bytes]] = []
@@ -117,7 +127,9 @@ class S3Store:
         if checksum.is_crc:
             arguments |= {"ChecksumAlgorithm": checksum.name, "ChecksumType": "FULL_OBJECT"}
         action = "create a multipart upload"
-        return _field(self._ask(uri, action, "create_multipart_upload", **arguments), "UploadId", uri, action)
+        upload_id = _field(self._ask(uri, action, "create_multipart_upload", **arguments), "UploadId", uri, action)
+        self._endpoints.pop(uri.bucket, None)  # botocore may have followed a redirect to the bucket's region
+        return upload_id
 
     def complete(
         self,
@@ -171,6 +183,7 @@ class S3Store:
             is_etag_opaque=bool(
                 answer.get("SSECustomerAlgorithm") or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
             ),
+            metadata={str(name).lower(): str(value) for name, value in (answer.get("Metadata") or {}).items()},
         )
 
     def part_bytes(self, uri: ObjectUri, number: int, version_id: str | None = None) -> int | None:
@@ -214,6 +227,37 @@ class S3Store:
                 key=uri.key, is_temporary=True,
             )  # fmt: skip
         return data
+
+    def list_objects(self, prefix: ObjectUri, token: str | None = None, names_only: bool = False) -> ObjectPage:
+        more = ({"ContinuationToken": token} if token else {}) | ({"Delimiter": "/"} if names_only else {})
+        answer = self._ask(prefix, "list its objects", "list_objects_v2", key=None, Prefix=prefix.key, **more)
+        return object_page(answer, prefix, token)
+
+    def delete_objects(self, bucket: str, keys: Sequence[str]) -> Mapping[str, FastputError]:
+        # XML has no way to write these, or has several.
+        plain = [key for key in keys if key.isprintable()]
+        singly = [key for key in keys if not key.isprintable()]
+        refused: dict[str, FastputError] = {}
+        if plain:
+            uri = ObjectUri(bucket, "")
+            listed = {"Objects": [{"Key": key} for key in plain], "Quiet": True}
+            try:
+                answer = self._ask(uri, "delete objects", "delete_objects", key=None, Delete=listed)
+            except StoreError as error:
+                if error.status not in _NO_BULK:
+                    raise
+                singly = list(keys)
+            else:
+                for each in answer.get("Errors") or []:
+                    about = ObjectUri(bucket, str(each.get("Key")))
+                    said = StoreAnswer(403, str(each.get("Code") or ""), str(each.get("Message") or ""))
+                    refused[about.key] = to_error(said, about, "delete it")
+        for key in singly:
+            try:
+                self._ask(ObjectUri(bucket, key), "delete it", "delete_object")
+            except StoreError as error:
+                refused[key] = error
+        return refused
 
     def list_parts(self, uri: ObjectUri, upload_id: str) -> Iterator[ListedPart]:
         marker = 0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +30,7 @@ def make_client(options: StoreOptions) -> tuple[Any, Any]:
     _check_userinfo(options.endpoint_url)
     try:
         session = botocore.session.Session(profile=options.profile)
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=parse_time)
         config = botocore.config.Config(
             connect_timeout=_CONNECT_TIMEOUT_S,
             read_timeout=options.read_timeout_s,
@@ -58,6 +61,18 @@ def make_client(options: StoreOptions) -> tuple[Any, Any]:
         raise UsageError(f"the AWS configuration can't be used: {without_userinfo(str(error))}") from None
     _check_userinfo(client.meta.endpoint_url)  # from the environment, or a profile
     return session, client
+
+
+def parse_time(text: str) -> datetime:
+    """As botocore, whose dateutil takes 44 of the 55 ms of a page of 1,000 keys."""
+    import botocore.utils
+
+    with contextlib.suppress(ValueError, TypeError):
+        parsed = datetime.fromisoformat(text)
+        if parsed.tzinfo is not None:
+            return parsed
+    other: datetime = botocore.utils.parse_timestamp(text)
+    return other
 
 
 def without_userinfo(text: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fastput.native.put import Sent
 from fastput.native.slicer import PartBody
 
 
@@ -28,14 +29,54 @@ class Request:
 def framing_headers(request: Request) -> list[tuple[str, str]]:
     """The headers that tell a store how a body is framed. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html"""
     body = request.body
-    if body.trailer is None:
-        return []
-    encoding = [("content-encoding", "aws-chunked")] if request.names_encoding else []
+    return [] if body.trailer is None else chunked_headers(body.length_bytes, body.trailer, request.names_encoding)
+
+
+def chunked_headers(length_bytes: int, trailer: str, names_encoding: bool) -> list[tuple[str, str]]:
+    """Those of an aws-chunked body that ends with a checksum."""
+    encoding = [("content-encoding", "aws-chunked")] if names_encoding else []
     return [
         *encoding,
-        ("x-amz-decoded-content-length", str(body.length_bytes)),
-        ("x-amz-trailer", f"x-amz-checksum-{body.trailer}"),
+        ("x-amz-decoded-content-length", str(length_bytes)),
+        ("x-amz-trailer", f"x-amz-checksum-{trailer}"),
     ]
+
+
+MOST_SMALL_BYTES = 256 << 10
+"""Of a SmallFile: whoever sends one has a buffer for it."""
+MOST_SMALL_FILES = 32
+"""Sent one after another: by then what a hand-over costs is a fraction of what the files do."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmallFile:
+    """A whole file that is to become an object; path, size and modification time are known, it isn't open.
+
+    object_path and headers: as a Request's.
+    """
+
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    object_path: str
+    headers: tuple[tuple[str, str], ...]
+    names_encoding: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SmallAnswer:
+    """What became of small files that were sent one after another.
+
+    Attributes:
+        sent: of the first ones, in order; the others weren't tried.
+        is_lost: the connection failed, or couldn't be made: the files that aren't DONE had nothing to do with it.
+        read_ns, read_cpu_ns: what reading and hashing took.
+    """
+
+    sent: Sequence[Sent]
+    is_lost: bool
+    read_ns: int
+    read_cpu_ns: int
 
 
 class Failure(enum.Enum):
@@ -107,6 +148,13 @@ class Transport(Protocol):
 
     def send(self, request: Request, on_done: Callable[[Response], None]) -> Ticket: ...
 
+    def send_small(
+        self, files: Sequence[SmallFile], on_done: Callable[[SmallAnswer], None]
+    ) -> Ticket | None:
+        """Sends whole files one after another over one connection, each with its CRC64NVME as a trailer, until one
+        isn't taken; None: it can't, and on_done is not called.
+        """
+
     def traffic(self) -> Traffic | None:
         """What the connections do; None where that can't be told. One thread at a time."""
 
@@ -125,6 +173,9 @@ class Transport(Protocol):
 
 class WithoutConnections:
     """What a transport says of its connections where there are none that the kernel knows."""
+
+    def send_small(self, files: Sequence[SmallFile], on_done: Callable[[SmallAnswer], None]) -> None:
+        return None
 
     def traffic(self) -> None:
         return None

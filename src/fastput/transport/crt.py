@@ -8,14 +8,14 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from awscrt import auth, exceptions, http, io, s3
 
 from fastput.model import Credentials, Endpoint, TlsOptions
-from fastput.native.connections import Connections
-from fastput.transport.base import Failure, Request, Response, Ticket, Traffic, framing_headers
+from fastput.transport.base import Failure, Request, Response, Ticket, framing_headers
+from fastput.transport.credentials import LastKnown
 
 # The connections that a client may open follow its target: max(10, target / 0.4). They are only opened when
 # requests are there for them, so that our window is the concurrency.
@@ -53,18 +53,22 @@ _ANSWERS = {
 
 
 class CrtRuntime:
-    """The threads that all transports of one client share."""
+    """The threads that all transports of one client share.
+
+    Attributes:
+        epolls: the descriptors of their event loops; none where they aren't Linux's.
+    """
 
     def __init__(self, threads: int | None = None) -> None:
         with _making_loops:
             before = _epolls()
             loops = io.EventLoopGroup(threads or min(_MAX_THREADS, len(os.sched_getaffinity(0))))
-            self._epolls = sorted(_epolls() - before)
+            self.epolls = sorted(_epolls() - before)
         self._bootstrap = io.ClientBootstrap(loops, io.DefaultHostResolver(loops))
 
     def transport(self, endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> CrtTransport:
         """A transport to one host and port: the runtime tells endpoints of one S3 client apart by host only."""
-        return CrtTransport(self._bootstrap, self._epolls, endpoint, credentials, tls)
+        return CrtTransport(self._bootstrap, endpoint, credentials, tls)
 
 
 # The runtime doesn't say which connections are its own; what its event loops watch does.
@@ -83,20 +87,18 @@ def _epolls() -> set[int]:
 
 
 class CrtTransport:
-    """One S3 client of the runtime."""
+    """One S3 client of the runtime. Counting and pacing is its owner's."""
 
     def __init__(
         self,
         bootstrap: io.ClientBootstrap,
-        epolls: Sequence[int],
         endpoint: Endpoint,
         credentials: Callable[[], Credentials],
         tls: TlsOptions,
     ) -> None:
-        provider = auth.AwsCredentialsProvider.new_delegate(_Provide(credentials))
+        provider = auth.AwsCredentialsProvider.new_delegate(_Provide(LastKnown(credentials)))
         self._signing = {value: _signing(endpoint.region, provider, value) for value in _SIGNED_BODIES}
         self._authority = endpoint.authority
-        self._connections = Connections(epolls, endpoint.port)
         self._client = s3.S3Client(
             bootstrap=bootstrap,
             region=endpoint.region,
@@ -125,16 +127,6 @@ class CrtTransport:
         )
         return exchange
 
-    def traffic(self) -> Traffic | None:
-        totals = self._connections.look()
-        return None if totals is None else Traffic(*totals)
-
-    def catch(self, connections: int, within_s: float) -> None:
-        self._connections.catch(connections, within_s)
-
-    def pace(self, bytes_per_s: float | None) -> None:
-        self._connections.pace(bytes_per_s)
-
     def close(self) -> None:
         requests = [request for exchange in list(self._under_way) if (request := exchange.request) is not None]
         for request in requests:
@@ -150,30 +142,18 @@ class CrtTransport:
 
 
 class _Provide:
-    """Hands out the credentials of the moment, for each request anew: they may be renewed on the way.
+    """Credentials as the runtime has them. It prints what is raised in its own threads."""
 
-    The first are fetched by the constructor, in a thread that may block and where an error is an error. The runtime
-    prints what is raised in its own threads: there, credentials that can't be renewed now are handed out once more,
-    and the store says in words that they have expired.
-    """
-
-    def __init__(self, credentials: Callable[[], Credentials]) -> None:
+    def __init__(self, credentials: LastKnown) -> None:
         self._credentials = credentials
-        self._frozen = credentials()
-        self._given = self._make()
+        self._frozen: Credentials | None = None
 
     def __call__(self) -> auth.AwsCredentials:
-        try:
-            frozen = self._credentials()
-        except Exception:
-            return self._given
+        frozen = self._credentials()
         if frozen != self._frozen:
             self._frozen = frozen
-            self._given = self._make()
+            self._given = auth.AwsCredentials(frozen.access_key, frozen.secret_key, frozen.token)
         return self._given
-
-    def _make(self) -> auth.AwsCredentials:
-        return auth.AwsCredentials(self._frozen.access_key, self._frozen.secret_key, self._frozen.token)
 
 
 class _Exchange:
