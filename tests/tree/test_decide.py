@@ -107,6 +107,19 @@ def test_what_an_earlier_run_knew(record: ConfirmedFile, kind: str) -> None:
     assert (kind, b"a") in kinds(decided([file(b"a")], [listed(b"a")], [record]))
 
 
+def test_the_second_time_only_what_has_no_file_is_told_of() -> None:
+    """A directory that can't be read still keeps what lies in it."""
+    local = [file(b"a"), Passed(b"d", "can't be read", is_failure=True, is_directory=True), file(b"e"), file(b"f")]
+    there = [listed(b"b"), listed(b"d/x"), listed(b"z")]
+    rows = join(iter(local), iter(there), iter([known(b"c")]))
+    policy = Policy(Keys("p/"), Selection(), How.TIMES, False, now_ns=10**18)
+    assert kinds(list(decide(rows, policy, told_until=b"e"))) == [
+        ("Delete", "p/b"),
+        ("Send", b"f"),
+        ("Delete", "p/z"),
+    ]
+
+
 def test_a_put_sends_all() -> None:
     assert kinds(decided([file(b"a")], [listed(b"a")], [known(b"a")], how=None)) == [("Send", b"a")]
 

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from fastput.errors import SourceNotFound, SourceUnreadable
 from fastput.native.scan import ROW
+from fastput.tree.select import Rule, Selection
 from fastput.tree.survey import run as run_module
 from fastput.tree.survey.facts import AGES, OTHERS
 from fastput.tree.survey.run import SurveyOptions, survey
@@ -62,6 +63,19 @@ def test_many_directories_with_small_batches(tmp_path: Path, monkeypatch: pytest
     directories = sum(os.stat(place).st_blocks * 512 for place, _, _ in os.walk(tmp_path))
     assert found.disk_bytes == disk - directories
     assert found.directories[OTHERS].files == (60 - 20) * 25
+
+
+def test_rules_of_several_directories_match_as_those_of_put(tmp_path: Path) -> None:
+    """Behind the directory's name; and run10 isn't taken for run1."""
+    for name in ("run1", "run10"):
+        make(tmp_path / name, {b"a": b"1", b"b": b"22"})
+    rules = Selection((Rule(False, "*"), Rule(True, "run10/a"), Rule(True, "run1/b")))
+    both = survey([tmp_path / "run1", tmp_path / "run10"], SurveyOptions(sample_mib=0, selection=rules))
+    assert {os.path.basename(name): share.size_bytes for name, share in both.directories.items()} == {
+        "run10": 1, "run1": 2
+    }  # fmt: skip
+    one = survey([tmp_path / "run1"], SurveyOptions(sample_mib=0, selection=Selection((Rule(False, "b"),))))
+    assert one.total.size_bytes == 1
 
 
 def rows(sizes: list[int], mtime_ns: int = 0) -> np.ndarray:

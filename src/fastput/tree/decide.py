@@ -92,22 +92,27 @@ class Policy:
     now_ns: int
 
 
-def decide(rows: Iterator[Row], policy: Policy) -> Iterator[Decision]:
-    """One decision for each file, and one for each object that has none; nothing for what the rules leave out."""
+def decide(rows: Iterator[Row], policy: Policy, told_until: bytes | None = None) -> Iterator[Decision]:
+    """One decision for each file, and one for each object that has none; nothing for what the rules leave out.
+
+    Args:
+        told_until: until this path the files have been decided on: there only the objects without one are told of.
+    """
     protected: bytes | None = None  # a directory that couldn't be read; b"": the root
     for row in rows:
         local, listed = row.local, row.listed
+        is_told = told_until is not None and row.path <= told_until
         if isinstance(local, Passed):
             if local.is_directory:
                 protected = local.path + b"/" if local.path else b""
-            if policy.selection.takes(os.fsdecode(local.path)):
+            if not is_told and policy.selection.takes(os.fsdecode(local.path)):
                 yield (Fail if local.is_failure else Skip)(local.path, local.reason)
         elif local is not None:
-            if policy.selection.takes(os.fsdecode(local.path)):
+            if not is_told and policy.selection.takes(os.fsdecode(local.path)):
                 yield _judge(local, row, policy)
         else:
             is_protected = protected is not None and row.path.startswith(protected)
-            if row.known is not None and not is_protected:
+            if row.known is not None and not is_protected and not is_told:
                 yield Forget(row.known)
             if listed is not None and not is_protected and policy.selection.takes(os.fsdecode(row.path)):
                 yield Delete(policy.keys.key(row.path), listed)

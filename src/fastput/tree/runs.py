@@ -64,6 +64,11 @@ class Runs:
             rows: list[Row] = marshal.loads(self._file.read(length_bytes))
             yield from rows
 
+    def clear(self) -> None:
+        """There are no rows."""
+        self._file.truncate(0)
+        self._runs, self._next_run, self._written_count = [], [], 0
+
     def close(self) -> None:
         """The file is gone."""
         self._file.close()

@@ -27,7 +27,7 @@ from fastput.model import ObjectPage, ObjectUri, decode_crc
 from fastput.source import BufferSource, FileSource, Source
 from fastput.state.ledger import Ledger
 from fastput.store import Store
-from fastput.tree.compare import How, Verdict, judge_time
+from fastput.tree.compare import How, Verdict, is_as_known, judge_time
 from fastput.tree.content import hash_file
 from fastput.tree.decide import Ask, Decision, Policy, Send, Skip, decide
 from fastput.tree.join import Row, Unordered, join
@@ -143,7 +143,7 @@ class Transfer:
             shipment = Shipment(send, self._ask, self._events, self._options.ship, self._ledger, self._means.stop)
             self._is_wanted = lambda: shipment.is_wanted
             with contextlib.closing(shipment.deletions):
-                account = shipment.run(self._decisions())
+                account = shipment.run(self._decisions(shipment))
                 if self._options.deletes is not None:
                     self._delete(shipment, self._options.deletes)
             is_whole = not account.failed and not self._means.stop.is_set() and not self._options.is_dry
@@ -171,7 +171,7 @@ class Transfer:
             self._events.note(ledger.finding)
         return ledger
 
-    def _decisions(self) -> Iterator[Decision]:
+    def _decisions(self, shipment: Shipment) -> Iterator[Decision]:
         options, ledger = self._options, self._ledger
         policy = Policy(
             keys=self._keys,
@@ -180,23 +180,26 @@ class Transfer:
             continues=options.how is None and ledger is not None and ledger.is_continued,
             now_ns=time.time_ns(),
         )
-        decisions = decide(self._rows(), policy)
+        decisions = self._decided(policy, shipment)
         return itertools.takewhile(lambda decision: not self._means.stop.is_set(), decisions)
 
-    def _rows(self) -> Iterator[Row]:
-        """What there is of each path."""
-        last: bytes | None = None
-        try:
+    def _decided(self, policy: Policy, shipment: Shipment) -> Iterator[Decision]:
+        told_until: bytes | None = None
+
+        def rows() -> Iterator[Row]:
+            nonlocal told_until
             for row in self._joined(is_sorted=True):
+                told_until = row.path
                 yield row
-                last = row.path
+
+        try:
+            yield from decide(rows(), policy)
         except Unordered:
-            # What has been told of until here is there, and so is what isn't; an object that should have come before
-            # is met by the next run.
+            # Until here a file was taken for new if its object had not been met: sent once more, it does no harm.
+            # What has no file shows only now.
             self._events.note(f"{self._destination}: this store lists in an order of its own: its listing is sorted")
-            for row in self._joined(is_sorted=False):
-                if last is None or row.path > last:
-                    yield row
+            shipment.deletions.clear()
+            yield from decide(self._joined(is_sorted=False), policy, told_until)
 
     def _joined(self, is_sorted: bool) -> Iterator[Row]:
         options, ledger = self._options, self._ledger
@@ -261,16 +264,19 @@ class Transfer:
         """Whether a file whose object has the same size has to be sent."""
         uri, entry, means = self._destination.with_key(ask.key), ask.found.entry, self._means
         known = ask.known
-        if known is not None and known.etag == ask.listed.etag and known.stat.mtime_ns == entry.mtime_ns:
-            # It was only touched by a chmod, say; or written, and its time set back.
-            if known.crc64nvme and hash_file(self._root.path(ask.found.path), entry.size_bytes) == known.crc64nvme:
-                return Skip(ask.found.path, "the same bytes as were sent", entry.size_bytes, known.crc64nvme)
-            if known.crc64nvme:
-                return Send(ask.found, ask.key, "other bytes than were sent")
+        read_crc64nvme = 0  # of the file, if it is known
+        if known is not None and known.crc64nvme and known.stat.mtime_ns == entry.mtime_ns:
+            read_crc64nvme = known.crc64nvme
+            if not is_as_known(entry, known):
+                # By a chmod, say; or it was written, and its time set back: that, nothing on the store tells.
+                if hash_file(self._root.path(ask.found.path), entry.size_bytes) != read_crc64nvme:
+                    return Send(ask.found, ask.key, "other bytes than were sent")
+                if known.etag == ask.listed.etag:
+                    return Skip(ask.found.path, "the same bytes as were sent", entry.size_bytes, read_crc64nvme)
         if self._options.how is How.CHECKSUMS:
             is_same = means.is_same(self._root.path(ask.found.path), uri)
             if is_same:
-                return Skip(ask.found.path, "the same checksum", entry.size_bytes)
+                return Skip(ask.found.path, "the same checksum", entry.size_bytes, read_crc64nvme)
             reason = "another checksum" if is_same is not None else "no checksum is kept that could be compared"
             return Send(ask.found, ask.key, reason)
         info = self._persist(lambda: means.store.head(uri))
@@ -283,7 +289,8 @@ class Transfer:
         judged = judge_time(entry, is_kept_time, ask.listed, is_exact)
         if judged.verdict is Verdict.SAME:
             kept = info.checksums.get("crc64nvme") if info.is_full_object else None
-            return Skip(ask.found.path, judged.reason, entry.size_bytes, decode_crc(kept) if kept else 0)
+            crc64nvme = decode_crc(kept) if kept else read_crc64nvme
+            return Skip(ask.found.path, judged.reason, entry.size_bytes, crc64nvme)
         return Send(ask.found, ask.key, judged.reason)
 
     def _delete(self, shipment: Shipment, deletion: Deletion) -> None:

@@ -66,10 +66,12 @@ class _Work:
     """A directory to be read, or to be read on.
 
     Attributes:
+        root: which it was found under.
         top: the root's own directory that it lies in; b"": the root itself.
     """
 
     path: bytes
+    root: bytes
     top: bytes
     directory: Directory | None = None
 
@@ -87,7 +89,7 @@ class _Surveyor:
         self.duplicates = Finder(stop) if options.finds_duplicates else None
         self.unreadable: list[tuple[bytes, str]] = []
         self.unreadable_count = 0
-        self._waiting = [_Work(root, root if self._several else b"") for root in reversed(roots)]
+        self._waiting = [_Work(root, root, root if self._several else b"") for root in reversed(roots)]
         self._roots = set(roots)
         self._busy = 0
         self._changed = threading.Condition()  # guards all of the above but options
@@ -155,23 +157,25 @@ class _Surveyor:
         for i in np.flatnonzero(kinds == stat_module.S_IFDIR):
             name = batch.name(first + int(i))
             top = work.top or name
-            found.append(_Work(os.path.join(work.path, name), top))
+            found.append(_Work(os.path.join(work.path, name), work.root, top))
         return found
 
     def _count(self, batch: Batch, rows: NDArray[Any], places: list[tuple[int, _Work]]) -> None:
         starts = [first for first, _ in places]
 
+        def work_of(i: int) -> _Work:
+            return places[int(np.searchsorted(starts, i, side="right")) - 1][1]
+
         def path_of(i: int) -> bytes:
-            work = places[int(np.searchsorted(starts, i, side="right")) - 1][1]
-            return os.path.join(work.path, batch.name(i))
+            return os.path.join(work_of(i).path, batch.name(i))
 
         takes = None
         if self._selection is not None:
             entries, selection = batch.entries(), self._selection
 
             def takes(i: int) -> bool:
-                below = os.path.relpath(path_of(i), self._root_of(path_of(i)))
-                return selection.takes(os.fsdecode(below)) and selection.why_not(entries[i], self._now_ns) is None
+                path = self._rule_path(work_of(i).root, path_of(i))
+                return selection.takes(path) and selection.why_not(entries[i], self._now_ns) is None
 
         files = self.tally.add(rows, lambda i: os.fsdecode(path_of(i)), takes)
         sizes = rows["size_bytes"]
@@ -190,8 +194,10 @@ class _Surveyor:
         for i in np.flatnonzero(rows["mode"] == 0):
             self._cannot(path_of(int(i)), os.strerror(int(rows["error"][i])))
 
-    def _root_of(self, path: bytes) -> bytes:
-        return next(root for root in self._roots if path.startswith(root))
+    def _rule_path(self, root: bytes, path: bytes) -> str:
+        """What rules match: below the root, and behind its name where there are several, as their keys are."""
+        below = os.path.relpath(path, root)
+        return os.fsdecode(os.path.join(os.path.basename(os.path.abspath(root)), below) if self._several else below)
 
     def _cannot(self, path: bytes, why: str) -> None:
         self.unreadable_count += 1
