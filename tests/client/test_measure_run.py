@@ -22,7 +22,7 @@ from tests.support.tcp import serve_answer, serve_tls
 RATE_BYTES_PER_S = 80e6
 
 
-def survey(url: str, tls: TlsOptions = TlsOptions(), time_s: float = 5.0) -> Report:  # noqa: B008
+def survey(url: str, tls: TlsOptions = TlsOptions(), time_s: float = 8.0) -> Report:  # noqa: B008
     said: list[str] = []
     plan = Plan(GIB, time_s, GIB)
     report = Survey(OpenServer(url, tls), url, ObjectUri("bench", ""), plan, said.append).run()
@@ -49,10 +49,10 @@ def test_over_tls(a_sink: sink.Sink, tmp_path: Path) -> None:
     bundle, certificate = certificates.make(tmp_path)
     place = urlsplit(a_sink.endpoint_url)
     with serve_tls((str(place.hostname), place.port or 0), str(certificate)) as server:
-        report = survey(server.url, TlsOptions(str(bundle)), 2.0)
+        report = survey(server.url, TlsOptions(str(bundle)))
         assert report.setup.tls_handshake_s is not None
         assert report.setup.tls_handshake_s > 0
-        assert survey(server.url, TlsOptions(verify=False), 3.0).setup.tls_handshake_s is not None
+        assert survey(server.url, TlsOptions(verify=False)).setup.tls_handshake_s is not None
         with pytest.raises(EndpointError, match="--ca-bundle"):
             survey(server.url)
 
