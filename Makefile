@@ -54,7 +54,8 @@ faults: build/installed-test ## 2,000 uploads under random faults; prints the ta
 
 sanitize: $(C_TESTS) build/installed-test ## run the C tests and those of the extensions with the sanitizers
 	@for program in $(C_TESTS); do echo $$program && ./$$program || exit 1; done
-	@.ci/sanitized $(BIN)/python -n 4 --dist worksteal -m "not ceph" tests/native/test_crc.py tests/native/test_slicer.py tests/native/test_put.py \
+	@.ci/sanitized $(BIN)/python -n 4 --dist worksteal -m "not ceph" tests/native/test_crc.py tests/native/test_slicer.py tests/native/test_put.py tests/native/test_landing.py \
+	    tests/native/test_pack.py \
 	    tests/tree/test_walk.py tests/tree/test_survey.py tests/source tests/engine tests/transport tests/store tests/client $(ARGS)
 
 clean: ## remove all that was made, .venv too

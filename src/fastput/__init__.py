@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from concurrent.futures import as_completed
 
     from fastput import errors
-    from fastput.client import Client, put, verify
+    from fastput.client import Client, open, put, verify
+    from fastput.client.reading.got import Got
+    from fastput.client.reading.listing import Listed
     from fastput.client.trees import TreeEvents, TreeReport
     from fastput.client.verifier import Verification
     from fastput.errors import FastputError
@@ -28,7 +30,9 @@ __all__ = [
     "Client",
     "Deletion",
     "FastputError",
+    "Got",
     "How",
+    "Listed",
     "Progress",
     "Receipt",
     "Rule",
@@ -40,6 +44,7 @@ __all__ = [
     "__version__",
     "as_completed",
     "errors",
+    "open",
     "put",
     "verify",
 ]
@@ -48,6 +53,9 @@ _HOMES = {
     "Client": "fastput.client",
     "put": "fastput.client",
     "verify": "fastput.client",
+    "open": "fastput.client",
+    "Got": "fastput.client.reading.got",
+    "Listed": "fastput.client.reading.listing",
     "Verification": "fastput.client.verifier",
     "FastputError": "fastput.errors",
     "Progress": "fastput.model",

@@ -143,6 +143,12 @@ def to_error(answer: StoreAnswer, uri: ObjectUri, action: str, part: int | None 
     )
 
 
+def was_replaced(uri: ObjectUri) -> StoreError:
+    """The exception for an object that isn't what it was when its reading began."""
+    text = f"{uri}: it was replaced while it was read: read it again"
+    return StoreError(text, bucket=uri.bucket, key=uri.key, status=412)
+
+
 def unreachable(uri: ObjectUri, endpoint: str, reason: str, is_tls: bool = False) -> EndpointError:
     """The exception for a request that got no answer; is_tls: because TLS failed, which trying again doesn't mend."""
     if is_tls:

@@ -19,6 +19,7 @@
      ├─ JournalError                1   the journal can't be used
      │   └─ JournalBusy            12   another process is sending the same source to the same object
      ├─ Unproven                   13   whether the object is the file can't be told without a download
+     ├─ DamagedArchive             14   a compressed or packed object, or its index, isn't what was written
      ├─ ForkError                   1   a client was used in another process than the one that made it
      └─ Interrupted               130   cancelled, or Ctrl-C
          └─ Resumable              10   the same, and the same command goes on where it ended
@@ -177,6 +178,12 @@ class Unproven(FastputError):
     """Nothing that the store says of the object proves or disproves that it is the file."""
 
     exit_status = 13
+
+
+class DamagedArchive(FastputError):
+    """A compressed or packed object, its seek table or its index isn't what was written: nothing of it was used."""
+
+    exit_status = 14
 
 
 class ForkError(FastputError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import enum
 import json
 import re
@@ -44,7 +45,7 @@ class Checksum(enum.Enum):
 def encode_crc(value: int, checksum: Checksum) -> str:
     """Base64 of the big-endian CRC, as S3 writes it in headers: 12 characters for CRC64NVME, 8 for CRC32C."""
     width_bytes = 8 if checksum is Checksum.CRC64NVME else 4
-    return base64.b64encode(value.to_bytes(width_bytes, "big")).decode()
+    return binascii.b2a_base64(value.to_bytes(width_bytes, "big"), newline=False).decode()
 
 
 def decode_crc(text: str) -> int:
@@ -159,6 +160,7 @@ class ObjectAttributes:
     storage_class: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    content_encoding: str | None = None
 
     def check(self) -> None:
         """Checks what every store would refuse.
@@ -235,6 +237,8 @@ class ConfirmedPart:
     crc64nvme: int
     checksum: str | None
     """The checksum that went with it, as it stood in the request."""
+    note: bytes = b""
+    """What its source wants to hear of it when a later run goes on behind it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +321,24 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class Content:
+    """What was read, where the object isn't that itself but was made of it.
+
+    Attributes:
+        encoding: what it was made into, e.g. "zstd-seekable".
+        crc64nvme: of the content, base64 as in a receipt.
+        frames: that can be read each by itself.
+        frame_bytes: of content in each, at most.
+    """
+
+    encoding: str
+    size_bytes: int
+    crc64nvme: str
+    frames: int
+    frame_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Receipt:
     """Proof of one object: what was read, what the store confirmed.
 
@@ -347,6 +369,8 @@ class Receipt:
     """Bytes that an earlier run had sent."""
     digests: Mapping[str, str] = field(default_factory=dict)
     """Further digests of the whole object that were asked for, in hexadecimal, e.g. {"sha256": "e3b0..."}."""
+    content: Content | None = None
+    """What was read, where that isn't the object itself; size_bytes and crc64nvme above are the object's."""
 
     @property
     def uri(self) -> str:
@@ -368,8 +392,12 @@ class Receipt:
         """JSON types only; a part's CRC in base64."""
         # A million of them are written: dataclasses.asdict takes 60 us each, most of it to copy numbers and texts.
         parts = [_shallow(part) | {"crc64nvme": encode_crc(part.crc64nvme, Checksum.CRC64NVME)} for part in self.parts]
+        for part in parts:
+            del part["note"]
         source_stat = None if self.source_stat is None else _shallow(self.source_stat)
-        return _shallow(self) | {"parts": parts, "source_stat": source_stat, "digests": dict(self.digests)}
+        content = None if self.content is None else _shallow(self.content)
+        made = {"parts": parts, "source_stat": source_stat, "digests": dict(self.digests), "content": content}
+        return _shallow(self) | made
 
     def to_json(self) -> str:
         """One line, without a newline."""

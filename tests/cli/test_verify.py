@@ -283,3 +283,102 @@ def test_a_directory(cli: Cli, bucket: str, tmp_path: Path, keys: list[str]) -> 
 def test_other_keys_than_those_that_were_given(cli: Cli, bucket: str, small: Path) -> None:
     assert cli("put", "--quiet", "--hash-prefix", "1", small.parent, f"s3://{bucket}/p/").status == 0
     assert cli("verify", small.parent, f"s3://{bucket}/p/").status == 6
+
+
+# ---- what put has compressed or packed
+
+
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+def test_a_compressed_file(cli: Cli, bucket: str, small: Path, deep: list[str]) -> None:
+    small.write_bytes(b"0123456789" * 10_000)
+    assert cli("put", "--quiet", "--compress", small, f"s3://{bucket}/").status == 0
+    same = cli("verify", *deep, small, f"s3://{bucket}/{small.name}.zst")
+    assert (same.status, same.err) == (0, "")
+    assert same.out.endswith(f"same, by {'download' if deep else 'crc64nvme of its content'}\n")
+    missing = cli("verify", *deep, small, f"s3://{bucket}/")
+    missing.expect_error(6, f"/{small.name}: there is no such object, but s3://{bucket}/{small.name}.zst")
+    flip(small, 54_321)
+    other = cli("verify", *deep, small, f"s3://{bucket}/{small.name}.zst")
+    other.expect_error(7, "it differs", "byte 54,321" if deep else "crc64nvme of its content")
+
+
+def test_a_damaged_object(cli: Cli, bucket: str, s3: S3Client, small: Path) -> None:
+    assert cli("put", "--quiet", "--compress", small, f"s3://{bucket}/").status == 0
+    key = f"{small.name}.zst"
+    found = s3.get_object(Bucket=bucket, Key=key)
+    data = bytearray(found["Body"].read())
+    data[50_000] ^= 1
+    s3.put_object(Bucket=bucket, Key=key, Body=bytes(data), Metadata=found["Metadata"])
+    done = cli("verify", "--deep", small, f"s3://{bucket}/{key}")
+    done.expect_error(14, f"s3://{bucket}/{key}", "frame 0 of 1", "at byte 0", "put it again")
+
+
+@pytest.fixture
+def run7(tmp_path: Path) -> Path:
+    """A directory in whose order a file's place isn't that of its name alone."""
+    root = tmp_path / "run7"
+    (root / "sub" / "deep").mkdir(parents=True)
+    (root / "empty").mkdir()
+    for number, name in enumerate(("a.h5", "b.log", "sub-1", "sub.h5", "sub/c.h5", "sub/deep/d ☄\n", "sub0")):
+        (root / name).write_bytes(content(1_000 * number, number))
+    (root / os.fsdecode(b"\xff.bin")).write_bytes(b"not UTF-8")
+    (root / "link").symlink_to("a.h5")
+    os.link(root / "sub.h5", root / "z second name")
+    return root
+
+
+ARCHIVES = pytest.mark.parametrize(("options", "suffix"), [([], ""), (["--compress"], ".zst")], ids=["tar", "zst"])
+
+
+@ARCHIVES
+@pytest.mark.parametrize("deep", [[], ["--deep"]])
+def test_a_directory_and_its_archive(
+    cli: Cli, bucket: str, run7: Path, options: list[str], suffix: str, deep: list[str]
+) -> None:
+    assert cli("put", "--quiet", "--pack", *options, run7, f"s3://{bucket}/").status == 0
+    archive = f"s3://{bucket}/run7.tar{suffix}"
+    for target in (archive, f"{archive}//"):
+        same = cli("verify", *deep, run7, target)
+        assert (same.status, same.err) == (0, "")
+        assert same.out.startswith("9 of 9 same, 0 differs, 0 missing, 0 unproven, 0 failed"), same.out
+    below = cli("verify", *deep, run7 / "sub", f"{archive}//sub/")
+    assert (below.status, below.err) == (0, "")
+    assert below.out.startswith("2 of 2 same")
+
+    flip(run7 / "sub/deep/d ☄\n", 77)
+    (run7 / "sub0").write_bytes(b"shorter")
+    (run7 / "new").write_bytes(b"new")
+    (run7 / "sub/c.h5").unlink()
+    (run7 / "b.log").unlink()
+    done = cli("verify", "--json", *deep, "--exclude", "*.log", run7, archive)
+    *events, summary = done.events
+    told = {
+        event["key"].partition("//")[2] if event["event"] == "verified" else event["source"]: event for event in events
+    }
+    assert {name: event.get("outcome", event["event"]) for name, event in told.items()} == {
+        "a.h5": "same",
+        "new": "missing",
+        "sub-1": "same",
+        "sub.h5": "same",
+        "sub/c.h5": "failed",
+        "sub/deep/d ☄\n": "differs",
+        "sub0": "differs",
+        "z second name": "same",
+        "\udcff.bin": "same",
+    }
+    assert told["sub/c.h5"]["message"] == f"sub/c.h5: {archive} has it, and there is no such file"
+    assert told["sub/deep/d ☄\n"]["detail"] == (
+        "byte 77 is the first that isn't the file's" if deep else "the crc64nvme of its content isn't the file's"
+    )
+    assert told["sub0"]["detail"] == "its content has 6,000 bytes, the file 7"
+    assert (told["new"]["detail"], told["new"]["size_bytes"]) == ("there is no such file in the archive", None)
+    assert (summary["verified"], summary["failed"], done.status) == (9, 1, 6)  # "new" comes first
+
+
+def test_no_archive(cli: Cli, bucket: str, s3: S3Client, run7: Path) -> None:
+    cli("verify", run7, f"s3://{bucket}/none.tar.zst").expect_error(6, "none.tar.zst")
+    s3.put_object(Bucket=bucket, Key="other.tar", Body=bytes(10_240))
+    cli("verify", run7, f"s3://{bucket}/other.tar").expect_error(14, "other.tar", "no index")
+    # With a slash behind it, it is a prefix.
+    assert cli("put", "--quiet", "--exclude", "*.bin", run7, f"s3://{bucket}/p.tar/").status == 0
+    assert cli("verify", "--exclude", "*.bin", run7, f"s3://{bucket}/p.tar/").status == 0

@@ -8,7 +8,7 @@ import pytest
 
 import fastput
 from bench.servers import sink
-from fastput.cli.progress import Meter
+from fastput.cli.progress import Meter, sending
 from tests.support.content import MIB
 
 
@@ -24,6 +24,6 @@ def test_the_limit_is_in_the_display(limit_rate: str | None, name: str, tmp_path
     with sink.serve(sink.Store(rate_bytes_per_s=20e6)) as server:
         options = {"endpoint_url": server.endpoint_url, "region": "us-east-1", "state_dir": tmp_path}
         with fastput.Client(**options, limit_rate=limit_rate) as client:
-            meter = Meter(client, None)
+            meter = Meter(lambda: sending(client, None))
             client.put(bytes(50 * MIB), "s3://bucket/key", on_progress=lambda _: texts.append(meter.read()))
     assert any(f"parts in flight (limit: {name})" in text for text in texts), texts

@@ -118,7 +118,7 @@ def test_a_stream_ends_inside_a_part(full_parts: int, rest_bytes: int) -> None:
         assert upload.take() is not None
     last = upload.take()
     assert last is not None
-    shortened = upload.ended(last.number, rest_bytes)
+    shortened = upload.was_read(last.number, rest_bytes, is_last=True)
     upload.created("id")
     assert upload.peek() is None
     taken = [Part(number, (number - 1) * 5 * MIB, 5 * MIB) for number in range(1, full_parts + 1)]

@@ -25,7 +25,9 @@ ENTRY = JournalEntry(
     "http://store:1", "bucket", "key", "/source", SourceStat(1, 2, SIZE_BYTES, 3, 4), "upload", 8_000_000, "crc64nvme",
     "trailer", "digest", 1.5,
 )  # fmt: skip
-PARTS = [ConfirmedPart(n, (n - 1) * 8_000_000, 8_000_000, f'"{n}"', n, "AAAAAAAAAAA=") for n in (1, 2, 3)]
+PARTS = [
+    ConfirmedPart(n, (n - 1) * 8_000_000, 8_000_000, f'"{n}"', n, "AAAAAAAAAAA=", b"note" * (n % 2)) for n in (1, 2, 3)
+]
 UPLOAD = 7
 
 # ---- rows
@@ -48,7 +50,7 @@ def test_kept_entries(data: bytes) -> None:
 
 # What SQLite may hand out.
 _cells = st.none() | st.integers(-(2**63), 2**63 - 1) | st.floats() | st.text(max_size=9) | st.binary(max_size=9)
-_rows = st.lists(_cells, min_size=7, max_size=7)
+_rows = st.lists(_cells, min_size=8, max_size=8)
 
 
 def _bend_row(number: int, place: int, value: object) -> list[list[Any]]:
@@ -58,7 +60,7 @@ def _bend_row(number: int, place: int, value: object) -> list[list[Any]]:
 
 
 @fuzz(400)
-@given(st.lists(_rows, max_size=3) | st.builds(_bend_row, st.integers(0, 2), st.integers(0, 6), _cells))
+@given(st.lists(_rows, max_size=3) | st.builds(_bend_row, st.integers(0, 2), st.integers(0, 7), _cells))
 def test_rows(rows: list[list[Any]]) -> None:
     found = raises_only((Damaged,), lambda: load_parts(rows, UPLOAD, SIZE_BYTES))
     if found is not None:
@@ -117,7 +119,7 @@ def test_journals_of_anything(directory: Path, valid: bytes, facts: list[Any], p
     connection.execute("PRAGMA journal_mode=DELETE")
     connection.execute("DELETE FROM fact")
     connection.execute("DELETE FROM part")
-    for statement, rows in (("fact VALUES (?,?,?)", facts), ("part VALUES (?,?,?,?,?,?,?)", parts)):
+    for statement, rows in (("fact VALUES (?,?,?)", facts), ("part VALUES (?,?,?,?,?,?,?,?)", parts)):
         for row in rows:
             try:
                 connection.execute(f"INSERT OR REPLACE INTO {statement}", row)

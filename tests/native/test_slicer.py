@@ -16,7 +16,7 @@ from awscrt import checksums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastput.native.slicer import FileBody, MemoryBody, PartBody, is_cached, will_need, wont_need
+from fastput.native.slicer import ChainBody, FileBody, MemoryBody, PartBody, is_cached, will_need, wont_need
 from tests.support.content import KIB, MIB, content, crc32c_base64, crc64nvme_base64, decode_aws_chunked
 
 FILE_BYTES = 700_001  # several strides, and a page that isn't full
@@ -416,3 +416,18 @@ def test_a_file_with_holes_that_shrank(tmp_path: Path) -> None:
         file.truncate(1000)
         drain(body, forever(100_000))
         assert isinstance(body.failure, EOFError)
+
+
+@given(
+    st.lists(st.binary(max_size=300), max_size=6), st.integers(1, 200), st.sampled_from([None, "crc64nvme", "crc32c"])
+)
+def test_buffers_one_behind_the_other(buffers: list[bytes], room_bytes: int, trailer: str | None) -> None:
+    """As one of all of them, however it is read."""
+    whole = MemoryBody(b"".join(buffers), trailer)
+    chain = ChainBody(buffers, trailer)
+    assert chain.body_bytes == whole.body_bytes
+    read, piece = bytearray(), bytearray(room_bytes)
+    while count := chain.readinto(piece):
+        read += piece[:count]
+    assert bytes(read) == whole.read()
+    assert (chain.crc64nvme, chain.failure) == (whole.crc64nvme, None)

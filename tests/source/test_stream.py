@@ -35,7 +35,7 @@ class Dribble(io.RawIOBase):
 def test_short_reads_are_put_together() -> None:
     source = StreamSource(Dribble(content(1000), 7))  # type: ignore[arg-type]
     assert (source.size_bytes, source.stat()) == (None, None)
-    parts = [source.read(300) for _ in range(5)]
+    parts = [source.read(300).data[0] for _ in range(5)]
     assert [len(part) for part in parts] == [300, 300, 300, 100, 0]
     assert b"".join(parts) == content(1000)
 
@@ -67,8 +67,8 @@ def test_a_pipe() -> None:
     thread.start()
     with open(reading, "rb", buffering=0) as pipe:
         source = StreamSource(pipe)
-        assert source.read(200_000) + source.read(200_000) == content(300_000)
-        assert source.read(1) == b""
+        assert source.read(200_000).data[0] + source.read(200_000).data[0] == content(300_000)
+        assert source.read(1).data == [b""]
     thread.join()
 
 
@@ -84,7 +84,7 @@ def test_a_pipe_that_is_empty_for_a_moment_has_not_ended() -> None:
 
         def read() -> None:
             try:
-                result.append(bytes(source.read(100)))
+                result.append(bytes(source.read(100).data[0]))
             except SourceReadError as error:
                 result.append(error)
 

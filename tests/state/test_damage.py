@@ -152,8 +152,8 @@ def change(path: Path, *statements: str) -> None:
 
 
 def test_another_version(path: Path) -> None:
-    change(path, "PRAGMA user_version=2")
-    expect_put_aside(path.parent, "format 2")
+    change(path, "PRAGMA user_version=3")
+    expect_put_aside(path.parent, "format 3")
 
 
 def test_another_program(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -183,7 +184,7 @@ def test_a_plan_is_read_as_it_was_written(
     tmp_path_factory: pytest.TempPathFactory, plan: PlanFile, said: list[str]
 ) -> None:
     path = tmp_path_factory.getbasetemp() / "a.plan"
-    path.write_text(dump_plan(plan, said), encoding="utf-8")
+    path.write_text(dump_plan(plan, said, {}), encoding="utf-8")
     assert load_plan(str(path)) == plan
 
 
@@ -210,3 +211,14 @@ def test_files_that_are_no_plans(tmp_path: Path, text: str, word: str) -> None:
     path.write_text(text)
     with pytest.raises(UsageError, match=word):
         load_plan(str(path))
+
+
+def test_what_is_advised_is_done_when_somebody_says_so(tmp_path: Path) -> None:
+    plan = PlanFile(("/data",), "s3://bucket/p/", {"links": "skip"}, (), 1, 1)
+    path = tmp_path / "plan"
+    path.write_text(dump_plan(plan, [], {"pack": "10GiB", "compress": "auto"}), encoding="utf-8")
+    assert load_plan(str(path)) == plan
+    path.write_text(re.sub("^# (pack|compress)", r"\1", path.read_text(), flags=re.MULTILINE))
+    assert load_plan(str(path)).arguments() == [
+        "--links=skip", "--pack=10GiB", "--compress=auto", "--", "/data", "s3://bucket/p/"
+    ]  # fmt: skip

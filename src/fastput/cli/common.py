@@ -26,7 +26,7 @@ EPILOG = """
 Exit status: 0 every planned object was confirmed by the store; otherwise that of the first object that wasn't:
   1 anything else      2 usage or a limit      3 source unreadable   4 source changed     5 credentials
   6 store's refusal    7 checksum refused      8 object exists       9 no answer       10 interrupted, resumable
- 11 nothing moved     12 journal in use      13 unproven         130 interrupted
+ 11 nothing moved     12 journal in use      13 unproven         14 damaged archive    130 interrupted
 """
 
 
@@ -156,6 +156,19 @@ def make_store(options: Mapping[str, Any], **more: Any) -> S3Store:
             not options["no_verify_ssl"], **more,
         )
     )  # fmt: skip
+
+
+def make_reading_client(options: Mapping[str, Any], **more: Any) -> Client:
+    """A client with the connection options of a command that sends nothing; more: other options of Client."""
+    _allow_unverified(options)
+    return Client(
+        endpoint_url=options["endpoint_url"],
+        region=options["region"],
+        profile=options["profile"],
+        ca_bundle=options["ca_bundle"],
+        verify=not options["no_verify_ssl"],
+        **more,
+    )
 
 
 def make_client(options: Mapping[str, Any], on_stall: Callable[[str], None]) -> Client:

@@ -9,7 +9,10 @@ from typing import Any
 import click
 
 from fastput.cli.bench import bench
+from fastput.cli.cat import cat
 from fastput.cli.common import EPILOG
+from fastput.cli.get import get
+from fastput.cli.ls import ls
 from fastput.cli.plan import plan
 from fastput.cli.put import put
 from fastput.cli.survey import survey
@@ -50,6 +53,9 @@ def cli() -> None:
 cli.add_command(put)
 cli.add_command(put, "cp")
 cli.add_command(sync)
+cli.add_command(get)
+cli.add_command(ls)
+cli.add_command(cat)
 cli.add_command(survey)
 cli.add_command(plan)
 cli.add_command(verify)

@@ -92,7 +92,12 @@ def plan(sources: tuple[str, ...], uri: str, **options: Any) -> int:
         for line in text:
             click.echo(line)
     if options["out"] is not None:
-        _write(options, sources, uri, rules, found.total.files, found.total.size_bytes, text)
+        advised: dict[str, str | int | bool] = {}
+        if reckoned.pack.is_recommended:
+            advised["pack"] = "10GiB"
+        if reckoned.compress.is_recommended:
+            advised["compress"] = "auto"
+        _write(options, sources, uri, rules, found.total.files, found.total.size_bytes, text, advised)
     return SourceError.exit_status if found.unreadable_count else 0
 
 
@@ -147,6 +152,7 @@ def _write(
     files: int,
     size_bytes: int,
     text: list[str],
+    advised: dict[str, str | int | bool],
 ) -> None:
     from fastput.tree.plan.file import PlanFile, dump_plan
 
@@ -165,7 +171,7 @@ def _write(
     )
     try:
         with open(options["out"], "w", encoding="utf-8") as file:
-            file.write(dump_plan(plan_file, text))
+            file.write(dump_plan(plan_file, text, advised))
     except OSError as error:
         raise UsageError(f"the plan {options['out']} can't be written: {error.strerror}") from None
     except UnicodeEncodeError:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import click
@@ -43,38 +45,58 @@ def make_display(client: Client, total_bytes: int | None, is_wanted: bool) -> Di
     """The display that fits where standard error goes."""
     if not is_wanted:
         return NoDisplay()
-    meter = Meter(client, total_bytes)
+    meter = Meter(lambda: sending(client, total_bytes))
     return BarDisplay(meter) if sys.stderr.isatty() else LineDisplay(meter)
 
 
-class Meter:
-    """Turns the client's counters into what people read."""
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """How much has moved until now; total_bytes: None: nobody knows. text: what else there is to say."""
 
-    def __init__(self, client: Client, total_bytes: int | None) -> None:
-        self.total_bytes = total_bytes
-        self.sent_bytes = 0
-        self._client = client
+    moved_bytes: int
+    total_bytes: int | None
+    text: str = ""
+
+
+def sending(client: Client, total_bytes: int | None) -> Moved:
+    """What a client has sent until now."""
+    snapshot = client.snapshot()
+    text = f", {snapshot.in_flight} parts in flight"
+    if snapshot.limit not in (None, Limit.WINDOW):  # else it isn't known
+        text += f" (limit: {snapshot.limit})"
+    return Moved(snapshot.sent_bytes, total_bytes, text)
+
+
+class Meter:
+    """Turns counters into what people read."""
+
+    def __init__(self, look: Callable[[], Moved]) -> None:
+        self.moved = Moved(0, None)
+        self._look = look
         self._started_s = time.monotonic()
         self._samples: deque[tuple[float, int]] = deque([(self._started_s, 0)])
 
     def read(self) -> str:
         """ "812.4 MB/s now, 790.1 MB/s mean, 16 parts in flight (limit: link), 35.0 s left" """
-        snapshot = self._client.snapshot()
-        now_s, self.sent_bytes = time.monotonic(), snapshot.sent_bytes
-        self._samples.append((now_s, self.sent_bytes))
+        now_s, self.moved = time.monotonic(), self._look()
+        moved_bytes, total_bytes = self.moved.moved_bytes, self.moved.total_bytes
+        self._samples.append((now_s, moved_bytes))
         while self._samples[0][0] < now_s - _NOW_S and len(self._samples) > 2:
             self._samples.popleft()
         since_s, since_bytes = self._samples[0]
-        now_goodput = (self.sent_bytes - since_bytes) / max(now_s - since_s, 1e-3)
-        mean_goodput = self.sent_bytes / max(now_s - self._started_s, 1e-3)
-        text = f"{format_goodput(now_goodput)} now, {format_goodput(mean_goodput)} mean"
-        text += f", {snapshot.in_flight} parts in flight"
-        if snapshot.limit not in (None, Limit.WINDOW):  # else it isn't known
-            text += f" (limit: {snapshot.limit})"
-        if self.total_bytes and mean_goodput > 0:
-            left_s = (self.total_bytes - self.sent_bytes) / (now_goodput or mean_goodput)
+        now_goodput = (moved_bytes - since_bytes) / max(now_s - since_s, 1e-3)
+        mean_goodput = moved_bytes / max(now_s - self._started_s, 1e-3)
+        text = f"{format_goodput(now_goodput)} now, {format_goodput(mean_goodput)} mean{self.moved.text}"
+        if total_bytes and mean_goodput > 0:
+            left_s = (total_bytes - moved_bytes) / (now_goodput or mean_goodput)
             text += f", {format_duration(max(left_s, 0.0))} left"
         return text
+
+    @property
+    def size(self) -> str:
+        """ "1.2 GiB of 4.0 GiB", as of the last reading."""
+        total = f" of {format_size(self.moved.total_bytes)}" if self.moved.total_bytes else ""
+        return f"{format_size(self.moved.moved_bytes)}{total}"
 
 
 class NoDisplay:
@@ -105,8 +127,7 @@ class LineDisplay(NoDisplay):
             return
         self._next_s += _LINE_INTERVAL_S
         text = self._meter.read()
-        total = f" of {format_size(self._meter.total_bytes)}" if self._meter.total_bytes else ""
-        click.echo(f"{format_size(self._meter.sent_bytes)}{total}, {text}", err=True)
+        click.echo(f"{self._meter.size}, {text}", err=True)
 
 
 class BarDisplay(NoDisplay):
@@ -123,10 +144,11 @@ class BarDisplay(NoDisplay):
         if self._bar is None:
             self._bar = self._make()
             self._bar.start()
-        size = format_size(self._meter.sent_bytes)
-        if self._meter.total_bytes:
-            size += f" of {format_size(self._meter.total_bytes)}"
-        self._bar.update(self._bar.task_ids[0], completed=self._meter.sent_bytes, size=size, text=text, refresh=True)
+        moved, size = self._meter.moved, self._meter.size
+        self._bar.update(
+            self._bar.task_ids[0], completed=moved.moved_bytes, total=moved.total_bytes, size=size, text=text,
+            refresh=True,
+        )  # fmt: skip
 
     def note(self, text: str) -> None:
         if self._bar is not None:
@@ -157,5 +179,5 @@ class BarDisplay(NoDisplay):
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        bar.add_task("", total=self._meter.total_bytes, size="", text="")
+        bar.add_task("", total=None, size="", text="")
         return bar

@@ -12,6 +12,7 @@ import click
 
 from fastput.cli.common import (
     EPILOG,
+    SIZE,
     Pairs,
     checksum_option,
     connection_options,
@@ -27,8 +28,9 @@ from fastput.cli.rules import OrderedRules
 from fastput.cli.session import STDIN, send
 from fastput.cli.tree_options import make_options, tree_options
 from fastput.client import Client
-from fastput.client.arguments import resolve_uri
+from fastput.client.arguments import parse_compression, resolve_uri
 from fastput.client.memory import default_memory_bytes
+from fastput.engine.job import COMPRESSED_SUFFIX
 from fastput.errors import SourceUnreadable, UsageError
 from fastput.model import ObjectAttributes, ObjectUri, Receipt
 
@@ -48,6 +50,10 @@ if TYPE_CHECKING:
 @click.option("--retry-failed", metavar="RECEIPT", help="Of a directory only what failed before, by its receipts.")
 @click.option("--plan", expose_value=False, metavar="PLAN", help="Do what fastput plan --out PLAN has written.")
 @click.option("--recursive", is_flag=True, hidden=True)  # aws's word: directories always are
+@click.option("--compress", metavar="[auto|1..19]", help="Seekable zstd; auto: as hard as the link leaves time for.")
+@click.option("--frame-size", type=SIZE, help="Of content that can be read by itself [1MiB].")
+@click.option("--pack", metavar="[SIZE]", help="As one tar, or as several of at most SIZE, with an index.")
+@click.option("--content-encoding", is_flag=True, help="Leave the key as it is: the object has Content-Encoding: zstd.")
 @click.option("--no-resume", is_flag=True, help="Keep no journal, and go on with no earlier upload.")
 @click.option("--verify-resume", type=click.Choice(["sample", "all"]), default="sample",
               help="How much of what was sent before is read again [sample].")  # fmt: skip
@@ -76,13 +82,25 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
     if (root := _tree(sources, options)) is not None:
         if options["manifests"]:
             raise UsageError("--manifest lists files that are named one by one: not yet what lies in directories")
+        if options["content_encoding"]:
+            raise UsageError("--content-encoding is for files that are named one by one")
         ObjectUri.parse(uri)
+        if options["pack"] is not None:
+            from fastput.cli.packs import run_pack
+
+            return run_pack(root, uri, options, reporter)
         from fastput.cli.trees import run
 
         return run(root, uri, make_options(options, how=None), options, reporter)
     if not sources:
         raise UsageError("what is to be sent? give files, a directory, or - for standard input")
-    _check_sources(sources, uri)
+    if options["pack"] is not None:
+        raise UsageError("--pack is for directories: name the one that holds the files, or give --from-file LIST")
+    if options["compress"] is None and (options["frame_size"] or options["content_encoding"]):
+        raise UsageError("--frame-size and --content-encoding are for what is compressed: give --compress, too")
+    compression = parse_compression(options["compress"], options["frame_size"])
+    suffix = COMPRESSED_SUFFIX if compression is not None and not options["content_encoding"] else ""
+    _check_sources(sources, uri, suffix)
     attributes = ObjectAttributes(
         options["content_type"], options["storage_class"], merge(options["metadata"]), merge(options["tags"])
     )
@@ -110,6 +128,9 @@ def put(sources: tuple[str, ...], uri: str, **options: Any) -> int:
             verify_etag=options["verify"] == "etag",
             verify_resume=options["verify_resume"],
             digests=manifests.digests,
+            compress=options["compress"],
+            frame_size=options["frame_size"],
+            content_encoding=options["content_encoding"],
             on_note=say,
         )
         return manifests.watch(source, future)
@@ -145,7 +166,7 @@ def _tree(sources: tuple[str, ...], options: dict[str, Any]) -> Root | None:
     return root
 
 
-def _check_sources(sources: tuple[str, ...], uri: str) -> None:
+def _check_sources(sources: tuple[str, ...], uri: str, suffix: str) -> None:
     """Everything that is wrong before anything is sent."""
     if len(sources) > 1:
         if STDIN in sources:
@@ -154,7 +175,7 @@ def _check_sources(sources: tuple[str, ...], uri: str) -> None:
             raise UsageError(f"{len(sources)} files need a prefix: end {uri} with a /")
     keys: dict[str, str] = {}
     for source in sources:
-        target = str(resolve_uri(b"" if source == STDIN else source, uri))
+        target = str(resolve_uri(b"" if source == STDIN else source, uri, suffix))
         if target in keys:
             raise UsageError(f"{keys[target]} and {source} would both become {target}")
         keys[target] = source

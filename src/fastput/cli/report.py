@@ -56,9 +56,10 @@ class TextReporter:
         self._started_at = time.monotonic()
 
     def sent(self, receipt: Receipt) -> None:
-        self._line(
-            f"{receipt.uri}  {format_size(receipt.size_bytes)}  crc64nvme {receipt.crc64nvme}  {receipt.protection}"
-        )
+        size = format_size(receipt.size_bytes)
+        if (content := receipt.content) is not None and content.size_bytes:
+            size += f" of {format_size(content.size_bytes)} ({receipt.size_bytes / content.size_bytes:.0%})"
+        self._line(f"{receipt.uri}  {size}  crc64nvme {receipt.crc64nvme}  {receipt.protection}")
         if self._is_verbose:
             parts = f"{len(receipt.parts)} parts" if receipt.upload_id else "one request"
             again = f"{format_size(receipt.resent_bytes)} sent again"

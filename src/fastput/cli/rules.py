@@ -1,6 +1,8 @@
-"""--exclude, --include and --exclude-from in the order in which they were given, as aws s3 has it."""
+"""What click can't read: rules in the order in which they were given, as aws s3 has it; options without a value."""
 
 from __future__ import annotations
+
+import re
 
 import click
 
@@ -9,13 +11,16 @@ from fastput.errors import UsageError
 from fastput.tree.select import Rule, parse_rules
 
 _WORDS = {"--exclude": "-", "--include": "+", "--exclude-from": "@"}
+# Options whose value may be left out, what it is then, and what one looks like: what follows may be a file.
+_OPTIONAL = {"--compress": ("auto", r"auto|\d{1,2}"), "--pack": ("one", r"[\d.]+[KMGT]i?B?")}
 
 
 class OrderedRules(click.Command):
-    """A command whose rules come as one option: click keeps the order among the values of one only."""
+    """A command whose rules come as one option (click keeps the order among the values of one only), and whose
+    options may have no value."""
 
     def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
-        return super().parse_args(context, _in_one_option(_with_plan(arguments)))
+        return super().parse_args(context, _in_one_option(_with_values(_with_plan(arguments))))
 
 
 def _with_plan(arguments: list[str]) -> list[str]:
@@ -32,6 +37,19 @@ def _with_plan(arguments: list[str]) -> list[str]:
             ends = plan.index("--")
             return [*plan[:ends], *rest, *plan[ends:]]
     return arguments
+
+
+def _with_values(arguments: list[str]) -> list[str]:
+    found: list[str] = []
+    for place, argument in enumerate(arguments):
+        if argument == "--":
+            return [*found, *arguments[place:]]
+        before = arguments[place - 1] if place else ""
+        if before in _OPTIONAL and re.fullmatch(_OPTIONAL[before][1], argument):
+            found[-1] = f"{before}={argument}"
+            continue
+        found.append(f"{argument}={_OPTIONAL[argument][0]}" if argument in _OPTIONAL else argument)
+    return found
 
 
 def _in_one_option(arguments: list[str]) -> list[str]:

@@ -6,11 +6,12 @@ import os
 import shlex
 import sys
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from fastput.cli.common import make_client
 from fastput.cli.interruption import Interruption
@@ -20,6 +21,8 @@ from fastput.client import Client
 from fastput.errors import FastputError, ObjectExists, Stalled, UsageError
 from fastput.model import Receipt
 from fastput.native.allocator import keep_buffers
+
+_T = TypeVar("_T")
 
 STDIN = "-"
 
@@ -115,6 +118,42 @@ def send(
         os._exit(tally.exit_status or end_status)
     client.close()
     return tally.exit_status or end_status
+
+
+def carry_out(
+    options: Mapping[str, Any],
+    reporter: Reporter,
+    work: Callable[[Client, Display, BinaryIO | None], _T],
+    conclude: Callable[[_T, float, bool], int],
+) -> int:
+    """A client, a display and Ctrl-C around one piece of work; returns the exit status.
+
+    Args:
+        work: given the client, the display, and the file for receipts.
+        conclude: prints what has come of it, given how long it took and whether it was interrupted; returns the status.
+
+    Raises:
+        FastputError: it can't be done at all.
+    """
+    receipts = open_receipts(options["receipt"])
+    keep_buffers()
+    client = make_client(options, reporter.note)
+    message = "fastput: stopping: ending what is in flight (Ctrl-C again to end at once)\n"
+    interruption = Interruption(message, lambda: client.cancel("interrupted"))
+    is_silent = options["no_progress"] or options["quiet"] or (options["as_json"] and not sys.stderr.isatty())
+    display = make_display(client, None, not is_silent)
+    begun_s = time.monotonic()
+    try:
+        found = work(client, display, receipts)
+    finally:
+        display.close()
+    status = conclude(found, time.monotonic() - begun_s, interruption.has_come)
+    if interruption.has_come:
+        sys.stdout.flush()
+        os._exit(status)  # threads that still wait for a store or a disk aren't waited for
+    interruption.end()
+    client.close()
+    return status
 
 
 def _wait(

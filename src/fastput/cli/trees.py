@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 import click
 
-from fastput.cli.common import make_client, merge
-from fastput.cli.interruption import Interruption
-from fastput.cli.progress import Display, make_display
+from fastput.cli.common import merge
+from fastput.cli.progress import Display
 from fastput.cli.report import Reporter
-from fastput.cli.session import open_receipts
+from fastput.cli.session import carry_out
+from fastput.client import Client
 from fastput.client.trees import TreeEvents, TreeReport
 from fastput.errors import FastputError, Interrupted, SourceError, StoreError, UsageError
 from fastput.model import Receipt
-from fastput.native.allocator import keep_buffers
 from fastput.text import printable
 from fastput.tree.decide import Send, Skip
 from fastput.tree.roots import Root
@@ -35,18 +33,11 @@ def run(root: Root, uri: str, transfer: TransferOptions, options: Mapping[str, A
     Raises:
         FastputError: it can't be done at all.
     """
-    receipts = open_receipts(options["receipt"])
-    keep_buffers()
-    client = make_client(options, reporter.note)
-    message = "fastput: stopping: ending what is in flight (Ctrl-C again to end at once)\n"
-    interruption = Interruption(message, lambda: client.cancel("interrupted"))
-    is_silent = options["no_progress"] or options["quiet"] or (options["as_json"] and not sys.stderr.isatty())
-    display = make_display(client, None, not is_silent)
-    events = _Events(reporter, receipts, display, shows_all=options["verbose"] or options["as_json"])
-    begun_s = time.monotonic()
-    try:
-        report = client.transfer(
-            root, uri, transfer, events,
+
+    def work(client: Client, display: Display, receipts: IO[bytes] | None) -> TreeReport:
+        shows_all = options["verbose"] or options["as_json"]
+        return client.transfer(
+            root, uri, transfer, _Events(reporter, receipts, display, shows_all),
             checksum=options["checksum"],
             content_type=options.get("content_type"),
             storage_class=options.get("storage_class"),
@@ -54,17 +45,15 @@ def run(root: Root, uri: str, transfer: TransferOptions, options: Mapping[str, A
             tags=merge(options.get("tags", ())),
             no_clobber=bool(options.get("no_clobber")),
             verify_etag=options["verify"] == "etag",
+            compress=options.get("compress"),
+            frame_size=options.get("frame_size"),
         )  # fmt: skip
-    finally:
-        display.close()
-    _summarize(report, options, time.monotonic() - begun_s)
-    status = _status(report, interruption.has_come)
-    if interruption.has_come:
-        sys.stdout.flush()
-        os._exit(status)  # threads that still wait for a store or a disk aren't waited for
-    interruption.end()
-    client.close()
-    return status
+
+    def conclude(report: TreeReport, took_s: float, is_interrupted: bool) -> int:
+        _summarize(report, options, took_s)
+        return _status(report, is_interrupted)
+
+    return carry_out(options, reporter, work, conclude)
 
 
 class _Events(TreeEvents):

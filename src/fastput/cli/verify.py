@@ -16,9 +16,9 @@ import click
 
 from fastput.cli.common import EPILOG, connection_options, make_store
 from fastput.cli.report import make_reporter
-from fastput.cli.rules import OrderedRules, read_rules, rule_options
+from fastput.cli.rules import OrderedRules, rule_options
 from fastput.client.arguments import resolve_uri
-from fastput.errors import FastputError, SourceError, UsageError
+from fastput.errors import FastputError, UsageError
 from fastput.model import ObjectUri
 from fastput.source import FileSource
 from fastput.text import printable
@@ -26,13 +26,12 @@ from fastput.tree.keys import MAX_HASH_DIGITS
 from fastput.units import format_duration, format_goodput, format_size
 
 if TYPE_CHECKING:
+    from fastput.cli.verify_trees import Task
     from fastput.client.verifier import Verification, Verifier
     from fastput.formats.receipt import Place, Receipts
 
 _CONCURRENCY = 8
 _OUTCOMES = ("same", "differs", "missing", "unproven")
-# What is verified, for messages, and what does it.
-_Task = tuple[str, "Callable[[Verifier], Verification]"]
 
 
 @click.command(cls=OrderedRules, no_args_is_help=True, epilog=EPILOG)
@@ -57,28 +56,34 @@ def verify(arguments: tuple[str, ...], **options: Any) -> int:
     fastput verify obs.fits s3://bucket/2026/obs.fits
     fastput verify *.h5 s3://bucket/run7/
     fastput verify run7/ s3://bucket/run7/          # all that lies in a directory
+    fastput verify run7/ s3://bucket/run7.tar.zst   # the same, packed
     fastput verify --receipt shipment.jsonl         # a whole shipment, later; the files needn't exist
 
-    Each object is the same, differs, is missing, or is unproven: then --deep downloads it.
+    Each object is the same, differs, is missing, or is unproven: then --deep downloads it. What put has compressed or
+    packed is compared by its content; of what an archive has and the directory hasn't, there is no such file.
     """
     # Here, because `fastput put` imports this module and needs none of them.
+    from fastput.cli.verify_trees import archive_of, of_archive, of_trees
     from fastput.client.verifier import Verifier
     from fastput.formats.receipt import Receipts
 
     receipts = Receipts(options["receipt"]) if options["receipt"] else None
     is_tree = bool(options["hash_prefix"]) or any(os.path.isdir(source) for source in arguments[:-1])
+    archive = archive_of(arguments[-1]) if is_tree and not options["hash_prefix"] else None
     if not arguments:
         tasks = _of_receipts(receipts, options["deep"])
-    elif is_tree:
-        tasks = _of_trees(arguments, receipts, options)
-    else:
+    elif not is_tree:
         tasks = _of_files(arguments, receipts, options["deep"])
+    elif archive is None:
+        tasks = of_trees(arguments, _comparing(receipts, options["deep"]), options)
     store = make_store(options)
     shows_all = options["verbose"] or not is_tree
     reporter: _Lines = _JsonLines(options) if options["as_json"] else _TextLines(options, shows_all)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     verifier = Verifier(store, options["concurrency"])
+    if archive is not None:
+        tasks = of_archive(arguments[:-1], archive, verifier, options)
     status = 0
     for source, outcome in _in_order(verifier, tasks, options["concurrency"]):
         if isinstance(outcome, FastputError):
@@ -100,12 +105,12 @@ def _interrupted(number: int, frame: object) -> None:
 
 
 def _in_order(
-    verifier: Verifier, tasks: Iterator[_Task], concurrency: int
+    verifier: Verifier, tasks: Iterator[Task], concurrency: int
 ) -> Iterator[tuple[str, Verification | FastputError]]:
     """What becomes of each task, in their order, several under way."""
     from fastput.client.hashing import in_order
 
-    def run(task: _Task) -> tuple[str, Verification | FastputError]:
+    def run(task: Task) -> tuple[str, Verification | FastputError]:
         source, work = task
         try:
             return source, work(verifier)
@@ -116,7 +121,7 @@ def _in_order(
         yield from in_order(pool, run, tasks, 2 * concurrency)
 
 
-def _of_files(arguments: Sequence[str], receipts: Receipts | None, deep: bool) -> Iterator[_Task]:
+def _of_files(arguments: Sequence[str], receipts: Receipts | None, deep: bool) -> Iterator[Task]:
     """
     Raises:
         UsageError: they are no files and a URI.
@@ -133,11 +138,11 @@ def _of_files(arguments: Sequence[str], receipts: Receipts | None, deep: bool) -
     return (task(source, resolve_uri(source, uri)) for source in sources)
 
 
-def _comparing(receipts: Receipts | None, deep: bool) -> Callable[[str, ObjectUri], _Task]:
+def _comparing(receipts: Receipts | None, deep: bool) -> Callable[[str, ObjectUri], Task]:
     """What compares a file with an object."""
     lock = threading.Lock()  # guards the file of receipts
 
-    def task(source: str, target: ObjectUri) -> _Task:
+    def task(source: str, target: ObjectUri) -> Task:
         def compare(verifier: Verifier) -> Verification:
             with lock:
                 shipped = receipts.find(target) if receipts is not None else None
@@ -149,48 +154,7 @@ def _comparing(receipts: Receipts | None, deep: bool) -> Callable[[str, ObjectUr
     return task
 
 
-def _of_trees(arguments: Sequence[str], receipts: Receipts | None, options: dict[str, Any]) -> Iterator[_Task]:
-    """All files of directories, under the keys that `put` gives them.
-
-    Raises:
-        UsageError: a URI or a rule makes no sense.
-    """
-    from fastput.client.trees import root_of
-    from fastput.tree.keys import BadName, Keys
-    from fastput.tree.links import LinkPolicy
-    from fastput.tree.select import Selection
-    from fastput.tree.walk import Passed
-
-    *sources, uri = arguments
-    target = ObjectUri.parse(uri if uri.endswith("/") else f"{uri}/")
-    root = root_of(sources)
-    keys = Keys(target.key, options["hash_prefix"])
-    selection = Selection(read_rules(options["rules"]))
-    task = _comparing(receipts, options["deep"])
-    links = LinkPolicy.FOLLOW if options["follow"] else LinkPolicy.SKIP
-    for item in root.walk(links, lambda path: selection.enters(os.fsdecode(path))):
-        if not selection.takes(os.fsdecode(item.path)):
-            continue
-        if isinstance(item, Passed):
-            if item.is_failure:
-                yield _failing(item.path, item.reason)
-            continue
-        try:
-            yield task(root.path(item.path), target.with_key(keys.key(item.key_path)))
-        except BadName as error:
-            yield _failing(item.path, str(error))
-
-
-def _failing(path: bytes, reason: str) -> _Task:
-    name = printable(os.fsdecode(path))
-
-    def fail(verifier: Verifier) -> Verification:
-        raise SourceError(f"{name}: {reason}")
-
-    return name, fail
-
-
-def _of_receipts(receipts: Receipts | None, deep: bool) -> Iterator[_Task]:
+def _of_receipts(receipts: Receipts | None, deep: bool) -> Iterator[Task]:
     """
     Raises:
         UsageError: there are no receipts.
@@ -202,7 +166,7 @@ def _of_receipts(receipts: Receipts | None, deep: bool) -> Iterator[_Task]:
         raise UsageError("there are no receipts in the file: nothing to verify")
     lock = threading.Lock()  # guards the file of receipts
 
-    def task(place: Place) -> _Task:
+    def task(place: Place) -> Task:
         def compare(verifier: Verifier) -> Verification:
             if place.error is not None:
                 raise place.error

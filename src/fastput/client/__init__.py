@@ -1,5 +1,6 @@
 """The Python interface."""
 
-from fastput.client.client import Client, put, verify
+from fastput.client.client import Client
+from fastput.client.functions import open, put, verify
 
-__all__ = ["Client", "put", "verify"]
+__all__ = ["Client", "open", "put", "verify"]

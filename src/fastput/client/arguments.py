@@ -8,12 +8,14 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from fastput.engine.digests import NAMES as DIGEST_NAMES
+from fastput.engine.job import Compression
 from fastput.errors import UsageError
+from fastput.limits import KIB, MIB
 from fastput.model import Checksum, ObjectUri
 from fastput.source import BufferSource, FileSource, Source, StreamSource
 from fastput.timetable import Timetable
 from fastput.tuner import Bounds
-from fastput.units import parse_size
+from fastput.units import format_size, parse_size
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -21,10 +23,16 @@ if TYPE_CHECKING:
     Sendable = str | os.PathLike[str] | BinaryIO | Buffer
 
 AUTO = "auto"
+ENCODING = "zstd"  # of compressed objects that keep their key
+MAX_LEVEL = 19  # above it zstd takes hundreds of MiB for each core
+MIN_FRAME_BYTES, MAX_FRAME_BYTES = 16 * KIB, 64 * MIB
 
 
-def resolve_uri(source: Sendable, uri: str) -> ObjectUri:
+def resolve_uri(source: Sendable, uri: str, suffix: str = "") -> ObjectUri:
     """The object that a source goes to: a URI that ends in "/" gets the file's name.
+
+    Args:
+        suffix: what the key is to end with.
 
     Raises:
         UsageError: no S3 URI, or no valid key.
@@ -33,8 +41,8 @@ def resolve_uri(source: Sendable, uri: str) -> ObjectUri:
     if not target.key or target.key.endswith("/"):
         if not isinstance(source, (str, os.PathLike)):
             raise UsageError(f"{uri} ends in no key, and the source has no name to put there")
-        return target.with_key(target.key + os.path.basename(os.fspath(source)))
-    return target.with_key(target.key)
+        target = target.with_key(target.key + os.path.basename(os.fspath(source)))
+    return target.with_key(target.key if target.key.endswith(suffix) else target.key + suffix)
 
 
 def open_source(source: Sendable) -> Source:
@@ -53,6 +61,27 @@ def open_source(source: Sendable) -> Source:
     except (TypeError, ValueError, BufferError):
         kind = type(source).__name__
         raise UsageError(f"a {kind} can't be sent: give a path, a binary file, or a contiguous buffer") from None
+
+
+def parse_compression(compress: str | int | None, frame_size: int | str | None) -> Compression | None:
+    """
+    Raises:
+        UsageError: no level of zstd, or a frame size that nobody can use.
+    """
+    if compress is None:
+        if frame_size is not None:
+            raise UsageError("a frame size is for what is compressed: give --compress, too")
+        return None
+    frame_bytes = MIB if frame_size is None else size_bytes(frame_size)
+    if not MIN_FRAME_BYTES <= frame_bytes <= MAX_FRAME_BYTES:
+        sizes = f"{format_size(MIN_FRAME_BYTES)} to {format_size(MAX_FRAME_BYTES)}"
+        raise UsageError(f"frames of {frame_bytes:,} bytes: give {sizes}")
+    if compress == AUTO:
+        return Compression(None, frame_bytes)
+    level = int(compress) if str(compress).isdecimal() else 0
+    if not 1 <= level <= MAX_LEVEL:
+        raise UsageError(f"there is no compression level {compress!r}; give auto, or 1 to {MAX_LEVEL}")
+    return Compression(level, frame_bytes)
 
 
 def rate_limit(limit_rate: str | Timetable) -> Callable[[], float | None]:

@@ -2,52 +2,42 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, wait
-from types import TracebackType
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastput.client.arguments import (
+    ENCODING,
     open_source,
     parse_checksum,
+    parse_compression,
     parse_digests,
-    rate_limit,
     rechecks_all,
     resolve_uri,
-    size_bytes,
-    window_bounds,
 )
-from fastput.client.memory import default_memory_bytes
-from fastput.client.trace import Trace
-from fastput.engine.engine import STALL_TIMEOUT_S, Engine, Snapshot
-from fastput.engine.job import Job
-from fastput.engine.small import OnDone
-from fastput.errors import ForkError, UsageError
-from fastput.limits import MIB
+from fastput.client.core import Core
+from fastput.engine.job import COMPRESSED_SUFFIX, Job
+from fastput.errors import UsageError
 from fastput.model import (
-    Credentials,
-    Endpoint,
     ObjectAttributes,
     ObjectUri,
     Progress,
     Receipt,
-    TlsOptions,
 )
-from fastput.state.directory import state_directory
-from fastput.store import StoreOptions
-from fastput.store.s3 import S3Store
-from fastput.timetable import Timetable
-from fastput.transport import Transport
-from fastput.tuner import Settings
 
 if TYPE_CHECKING:
+    import io
+
     from fastput.client.arguments import Sendable
+    from fastput.client.packing import PackEvents, PackOptions, PackReport
+    from fastput.client.reading.download import GetReceipt
+    from fastput.client.reading.got import Got
+    from fastput.client.reading.listing import Listed
     from fastput.client.trees import TreeEvents, TreeReport
-    from fastput.client.verifier import Verification, Verifier
+    from fastput.client.verifier import Verification
     from fastput.tree.roots import Root
     from fastput.tree.transfer import TransferOptions
 
@@ -55,7 +45,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger("fastput")
 
 
-class Client:
+class Client(Core):
     """Uploads to one endpoint with one set of credentials. Threads share it; connections stay warm.
 
         with fastput.Client(endpoint_url=url, memory="4GiB") as client:
@@ -87,63 +77,6 @@ class Client:
         UsageError: an option makes no sense.
     """
 
-    def __init__(
-        self,
-        *,
-        endpoint_url: str | None = None,
-        region: str | None = None,
-        profile: str | None = None,
-        ca_bundle: str | None = None,
-        verify: bool = True,
-        concurrency: int | None = None,
-        part_size: int | str | None = None,
-        memory: int | str | None = None,
-        resume: bool = True,
-        state_dir: str | os.PathLike[str] | None = None,
-        probe: bool = False,
-        stall_timeout: float = STALL_TIMEOUT_S,
-        on_stall: Callable[[str], None] | None = None,
-        limit_rate: str | Timetable | None = None,
-        trace: str | os.PathLike[str] | None = None,
-    ) -> None:
-        self._pid = os.getpid()
-        self._is_closed = False
-        self._lock = threading.Lock()  # guards _is_closed, that nothing is submitted behind it, and _verifier
-        self._pending: set[Future[Receipt]] = set()
-        settings = Settings(part_bytes=None if part_size is None else size_bytes(part_size))
-        if concurrency is not None:
-            if concurrency < 1:
-                raise UsageError(f"a concurrency of {concurrency} sends nothing; give at least 1")
-            settings = Settings(window=concurrency, part_bytes=settings.part_bytes)
-        memory_bytes = default_memory_bytes() if memory is None else size_bytes(memory)
-        if memory_bytes < MIB:
-            raise UsageError(f"{memory_bytes} bytes of memory hold no part; give at least 5MiB")
-        if not stall_timeout > 0:
-            raise UsageError(f"a stall time-out of {stall_timeout} s ends everything at once; give at least a second")
-        self._resumes = resume
-        # Whatever is silent for longer is ended anyway.
-        silence_s = min(stall_timeout, STALL_TIMEOUT_S)
-        options = StoreOptions(endpoint_url, region, profile, ca_bundle, verify, silence_s)
-        self._store = S3Store(options)
-        self._verifier: Verifier | None = None
-        self._stop = threading.Event()
-        self._state_directory = lambda: state_directory(None if state_dir is None else os.fspath(state_dir))
-        self._connector = _Connector()
-        self._trace = Trace(trace) if trace is not None else None
-        self._engine = Engine(
-            self._store,
-            self._connector,
-            settings,
-            memory_bytes,
-            bounds=window_bounds(concurrency),
-            state_directory=self._state_directory,
-            probes_again=probe,
-            stall_timeout_s=stall_timeout,
-            on_stall=on_stall or _log.warning,
-            on_tuning=self._trace,
-            limit=None if limit_rate is None else rate_limit(limit_rate),
-        )
-
     def put(self, source: Sendable, uri: str, **options: Any) -> Receipt:
         """Uploads and waits. Options and errors as submit()."""
         return self.submit(source, uri, **options).result()
@@ -172,6 +105,9 @@ class Client:
         digests: Sequence[str] = (),
         verify_resume: str = "sample",
         upload_id: str | None = None,
+        compress: str | int | None = None,
+        frame_size: int | str | None = None,
+        content_encoding: bool = False,
         on_progress: Callable[[Progress], None] | None = None,
         on_note: Callable[[str], None] | None = None,
     ) -> Future[Receipt]:
@@ -188,6 +124,10 @@ class Client:
             digests: of the whole object, for the receipt: crc32, md5, sha1, sha256, sha512. Taken in the same pass.
             verify_resume: how much of what an earlier run has sent is read again: "sample" or "all".
             upload_id: a multipart upload on the store to go on with, of which there is no journal here.
+            compress: None: as it is; "auto", or a level of zstd from 1 to 19: the object is in the seekable zstd
+                format, any part of which can be read by itself, and its key gets ".zst". auto follows link and data.
+            frame_size: of content that can be decompressed by itself, in bytes or as "1MiB", which is the default.
+            content_encoding: the key stays as it is, and the object has Content-Encoding: zstd.
             on_progress: called on the engine's thread after each part; has to be quick.
             on_note: called with a sentence when something was found that people should know, e.g. that an earlier
                 upload goes on; on any thread. By default it is logged.
@@ -201,11 +141,16 @@ class Client:
             ForkError: in a child process of the one that made the client.
         """
         self._check_process()
-        attributes = ObjectAttributes(content_type, storage_class, dict(metadata or {}), dict(tags or {}))
+        compression = parse_compression(compress, frame_size)
+        if content_encoding and compression is None:
+            raise UsageError("a Content-Encoding is for what is compressed: give --compress, too")
+        encoding = ENCODING if content_encoding else None
+        attributes = ObjectAttributes(content_type, storage_class, dict(metadata or {}), dict(tags or {}), encoding)
         attributes.check()
         job = Job(
             open_source=lambda: open_source(source),
-            uri=resolve_uri(source, uri),
+            uri=resolve_uri(source, uri, COMPRESSED_SUFFIX if compression and not content_encoding else ""),
+            compression=compression,
             attributes=attributes,
             checksum=parse_checksum(checksum),
             no_clobber=no_clobber,
@@ -233,6 +178,8 @@ class Client:
         tags: Mapping[str, str] | None = None,
         no_clobber: bool = False,
         verify_etag: bool = False,
+        compress: str | int | None = None,
+        frame_size: int | str | None = None,
     ) -> TreeReport:
         """Sends what lies in a directory, or the part of it that the store hasn't got; waits for all of it.
 
@@ -244,7 +191,8 @@ class Client:
             uri: s3://bucket/prefix/; a "/" is added where there is none.
             options: what is sent, skipped, deleted; by default all files are sent.
             events: told of each file.
-            checksum, content_type, storage_class, metadata, tags, no_clobber, verify_etag: as in submit().
+            checksum, content_type, storage_class, metadata, tags, no_clobber, verify_etag, compress, frame_size: as in
+                submit(); each object is compressed by itself.
 
         Returns:
             planned = sent + skipped + failed. A file that fails is no exception: see TreeReport.check().
@@ -258,20 +206,11 @@ class Client:
         from fastput.client.trees import TreeEvents, report_of, root_of  # only who sends trees pays for it
         from fastput.tree.transfer import Means, Transfer, TransferOptions
 
-        self._check_process()
-        attributes = ObjectAttributes(content_type, storage_class, dict(metadata or {}), dict(tags or {}))
-        attributes.check()
         target = ObjectUri.parse(uri if uri.endswith("/") else f"{uri}/")
         told = events or TreeEvents()
-        template = Job(
-            open_source=lambda: open_source(b""),
-            uri=target,
-            attributes=attributes,
-            checksum=parse_checksum(checksum),
-            no_clobber=no_clobber,
-            verifies_etag=verify_etag,
-            is_resumable=self._resumes,
-            on_note=told.note,
+        attributes = ObjectAttributes(content_type, storage_class, dict(metadata or {}), dict(tags or {}))
+        template = self._template(
+            target, attributes, checksum, no_clobber, verify_etag, parse_compression(compress, frame_size), told.note
         )
         means = Means(
             submit=self._submit_all,
@@ -284,20 +223,53 @@ class Client:
         root = root_of(sources) if isinstance(sources, (str, os.PathLike)) else sources
         return report_of(Transfer(root, target, options or TransferOptions(), means, told).run())
 
-    def _submit(self, job: Job) -> Future[Receipt]:
-        with self._lock:
-            if self._is_closed:
-                raise UsageError("this client is closed")
-            future = self._engine.submit(job)
-            self._pending.add(future)
-        future.add_done_callback(self._pending.discard)
-        return future
+    def pack(
+        self,
+        sources: str | os.PathLike[str] | Root,
+        uri: str,
+        options: PackOptions | None = None,
+        events: PackEvents | None = None,
+        *,
+        checksum: str = "auto",
+        storage_class: str | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        no_clobber: bool = False,
+        verify_etag: bool = False,
+        compress: str | int | None = None,
+        frame_size: int | str | None = None,
+    ) -> PackReport:
+        """Sends what lies in a directory as a tar, or as several of bounded size, with an index; waits for all of it.
 
-    def _submit_all(self, jobs: Sequence[Job], on_done: OnDone) -> None:
-        with self._lock:
-            if self._is_closed:
-                raise UsageError("this client is closed")
-            self._engine.submit_all(jobs, on_done)
+            client.pack("run7", "s3://bucket/run7.tar", compress="auto").check()   # s3://bucket/run7.tar.zst
+
+        The tar is never written: it is made as it is sent. Beside it are its index for ratarmount, as CSV and as JSON
+        lines; it also holds one itself (docs/decisions/0016-virtual-tar.md).
+
+        Args:
+            sources: a directory: members are named below it; or any Root.
+            uri: s3://bucket/key, or s3://bucket/prefix/ to name it after the directory.
+            options, events: what is packed; told of what becomes of it.
+            checksum, storage_class, metadata, tags, no_clobber, verify_etag, compress, frame_size: as in submit().
+
+        Returns:
+            planned = packed + skipped + failed. A file that fails is no exception: see PackReport.check().
+
+        Raises:
+            UsageError: the URI or an option makes no sense.
+            SourceError: the directory isn't there, or there is nothing in it.
+        """
+        from fastput.client.packing import PackEvents, Packing, PackOptions  # only who packs pays for it
+        from fastput.client.trees import root_of
+
+        told = events or PackEvents()
+        attributes = ObjectAttributes("application/x-tar", storage_class, dict(metadata or {}), dict(tags or {}))
+        template = self._template(
+            ObjectUri.parse(uri), attributes, checksum, no_clobber, verify_etag,
+            parse_compression(compress, frame_size), told.note,
+        )  # fmt: skip
+        root = root_of(sources) if isinstance(sources, (str, os.PathLike)) else sources
+        return Packing(root, template, options or PackOptions(), told, self._submit).run()
 
     def _is_same(self, path: str, uri: ObjectUri) -> bool | None:
         """Whether an object has a file's bytes, by what the store says of it; None: it doesn't say."""
@@ -321,101 +293,90 @@ class Client:
             StoreError, EndpointError, CredentialsError: the store can't be asked.
             Interrupted: the client was cancelled.
         """
-        from fastput.client.verifier import Verifier  # only who verifies pays for it
+        return self._verify(source, resolve_uri(source, uri), deep)
 
+    def get(
+        self,
+        uri: str,
+        path: str | os.PathLike[str],
+        *,
+        version_id: str | None = None,
+        on_progress: Callable[[Progress], None] | None = None,
+    ) -> GetReceipt:
+        """Downloads an object to a file and waits. The file appears when it is whole and was compared with the object.
+
+        Of a download that was interrupted, a file beside it is left, `.NAME.fastput-part`: the same call goes on there.
+
+        Args:
+            path: of the file, or of a directory that gets one with the key's last name.
+            on_progress: called ten times a second, on the caller's thread.
+
+        Raises:
+            UsageError: the URI makes no sense, or there is no room or no such directory.
+            StoreError, EndpointError, CredentialsError: the object can't be read, or was replaced meanwhile.
+            IntegrityError: what arrived isn't what the store says of it; nothing is left of it.
+            JournalBusy: another process downloads to the same file.
+            Interrupted: the client was cancelled.
+        """
         self._check_process()
-        target = resolve_uri(source, uri)
-        with self._lock:
-            if self._is_closed:
-                raise UsageError("this client is closed")
-            if self._verifier is None:
-                self._verifier = Verifier(self._store)
-        with contextlib.closing(open_source(source)) as opened:
-            return self._verifier.verify(opened, target, deep)
+        source = ObjectUri.parse(uri)
+        return self._all_downloads().get(source.with_key(source.key), Path(path), version_id, on_progress)
 
-    def snapshot(self) -> Snapshot:
-        """Counters of all uploads of this client, for displays."""
-        return self._engine.snapshot()
+    def get_all(
+        self,
+        uris: str | Sequence[str],
+        path: str | os.PathLike[str],
+        *,
+        raw: bool = False,
+        no_clobber: bool = False,
+        dry_run: bool = False,
+        on_progress: Callable[[str, int, int], None] = lambda source, arrived_bytes, size_bytes: None,
+    ) -> Iterator[Got]:
+        """Objects, what lies under prefixes, and members of archives become files, as with `fastput get`.
 
-    def cancel(self, reason: str = "cancelled") -> None:
-        """Ends all uploads: their futures raise Interrupted when nothing of them is in flight or on the store."""
-        self._check_process()
-        self._stop.set()
-        self._engine.cancel(reason)
-        if self._verifier is not None:
-            self._verifier.cancel()
+            for got in client.get_all("s3://bucket/run7.tar.zst//2026/", "run7"): ...    # got.error, if it isn't there
 
-    def close(self) -> None:
-        """Waits for what was submitted, then ends threads and connections. May be called twice."""
-        self._check_process()
-        with self._lock:
-            if self._is_closed:
-                return
-            self._is_closed = True
-            pending = set(self._pending)
-        wait(pending)
-        if self._verifier is not None:
-            self._verifier.close()
-        self._engine.close()
-        self._connector.close()
-        if self._trace is not None:
-            self._trace.close()
+        Args:
+            uris: s3://bucket/key, s3://bucket/prefix/, or members: s3://bucket/obs.tar.zst//path/in/tar.
+            raw: objects as they are stored, also compressed ones.
+            no_clobber: leave files alone that are there already.
+            dry_run: write nothing.
+            on_progress: told of what is too large to come with one request; on any thread.
 
-    def __enter__(self) -> Client:
-        return self
+        Raises:
+            UsageError: a URI makes no sense, or they can't go there.
+            Interrupted: the client was cancelled.
+        """
+        from fastput.client.reading.get import Getter
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if os.getpid() != self._pid:
-            return  # a forked child that leaves the block: nothing here is its own
-        if kind is not None:
-            self.cancel()
-        self.close()
+        getter = Getter(
+            self._store, self._all_archives(), self._all_downloads(), raw=raw, no_clobber=no_clobber, dry_run=dry_run,
+            on_progress=on_progress,
+        )  # fmt: skip
+        return getter.get([uris] if isinstance(uris, str) else uris, os.fspath(path))
 
-    def _check_process(self) -> None:
-        if os.getpid() != self._pid:
-            raise ForkError(
-                f"this client belongs to process {self._pid}, and this is {os.getpid()}: the runtime's threads don't "
-                "survive a fork; make a client in each process, or start processes with the spawn method"
-            )
+    def open(self, uri: str, raw: bool = False) -> io.BufferedReader:
+        """An object, or a member of an archive, as a file that can be read anywhere; compressed ones as their content.
 
+            with client.open("s3://bucket/obs.tar.zst//2026/a.fits") as file: ...
 
-def put(source: Sendable, uri: str, **options: Any) -> Receipt:
-    """Uploads one source with a client of its own.
+        Errors of reading are those of fastput.errors, DamagedArchive among them.
 
-    Takes the options of Client and of Client.submit.
+        Args:
+            raw: the object as it is stored.
+        """
+        from fastput.client.reading.file import open_location
 
-        receipt = fastput.put("obs.fits", "s3://bucket/2026/obs.fits", profile="observatory")
-    """
-    names = set(Client.__init__.__kwdefaults__ or {})
-    with Client(**{name: value for name, value in options.items() if name in names}) as client:
-        return client.put(source, uri, **{name: value for name, value in options.items() if name not in names})
+        return open_location(self._all_archives(), uri, raw)
 
+    def list(self, uri: str, recursive: bool = False) -> Iterator[Listed]:
+        """What lies under s3://bucket/prefix/, or in an archive: s3://bucket/obs.tar.zst// or ...//directory/.
 
-def verify(source: Sendable, uri: str, deep: bool = False, **options: Any) -> Verification:
-    """Whether an object is a file, with a client of its own. Takes the options of Client, and errors as Client.verify.
+        Raises:
+            DamagedArchive: the archive's index isn't what was written.
+            StoreError, EndpointError, CredentialsError: it can't be asked, or there is nothing.
+        """
+        from fastput.client.reading.listing import listing
+        from fastput.client.reading.uris import Location
 
-    fastput.verify("obs.fits", "s3://bucket/2026/obs.fits", profile="observatory").check()
-    """
-    with Client(**options) as client:
-        return client.verify(source, uri, deep)
-
-
-class _Connector:
-    """Makes transports. The runtime is imported when the first is needed; all share its threads."""
-
-    def __init__(self) -> None:
-        self._runtime: Any = None
-
-    def __call__(self, endpoint: Endpoint, credentials: Callable[[], Credentials], tls: TlsOptions) -> Transport:
-        if self._runtime is None:
-            from fastput.transport.both import Runtime
-
-            self._runtime = Runtime()
-        transport: Transport = self._runtime.transport(endpoint, credentials, tls)
-        return transport
-
-    def close(self) -> None:
-        """Lets go of the runtime's threads, even if somebody keeps the client."""
-        self._runtime = None
+        return listing(self._store, self._all_archives(), Location.parse(uri), recursive)

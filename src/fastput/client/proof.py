@@ -153,11 +153,21 @@ class Judgement:
     detail: str = ""
 
 
-def other_size(object_bytes: int, size_bytes: int, whose: str) -> Judgement | None:
+def other_size(object_bytes: int, size_bytes: int, whose: str, what: str = "the object") -> Judgement | None:
     """DIFFERS if the sizes do; whose: "the file" or "the receipt"."""
     if object_bytes == size_bytes:
         return None
-    return Judgement(Outcome.DIFFERS, "size", f"the object has {object_bytes:,} bytes, {whose} {size_bytes:,}")
+    return Judgement(Outcome.DIFFERS, "size", f"{what} has {object_bytes:,} bytes, {whose} {size_bytes:,}")
+
+
+def judge_content(kept_crc64nvme: int | None, crc64nvme: int) -> Judgement:
+    """Whether what an object holds is a file, by what the object says of it; None: it doesn't."""
+    if kept_crc64nvme is None:
+        return Judgement(Outcome.UNPROVEN, detail="it says nothing of its content")
+    proof = "crc64nvme of its content"
+    if kept_crc64nvme == crc64nvme:
+        return Judgement(Outcome.SAME, proof)
+    return Judgement(Outcome.DIFFERS, proof, f"the {proof} isn't the file's")
 
 
 def judge_shipped(shipped: Shipped, info: ObjectInfo, uri: ObjectUri, first_part_bytes: int | None) -> Judgement:

@@ -1,7 +1,10 @@
 """Proves that objects are files, or what their receipts say. What proves what is proof.py; here it is asked and read.
 
+An object that was made of a file (put --compress), and a member of an archive (put --pack), are proven by their
+content: by what the object says itself of it, or by reading it.
+
 Calls block, and several threads may call at a time: pieces of all objects share one pool of threads, which bounds the
-memory: a buffer of 1 MiB a thread, or 8 MiB of an object that is downloaded.
+memory: a buffer of 1 MiB a thread, or 8 MiB of an object that is downloaded; of content that is read, 64 MiB a call.
 """
 
 from __future__ import annotations
@@ -21,16 +24,21 @@ from fastput.client.proof import (
     claims,
     decode_digest,
     guess_part_bytes,
+    judge_content,
     judge_shipped,
     needs_first_part,
     other_size,
     uniform,
 )
+from fastput.client.reading.archive import Archive, Archives, Span
 from fastput.engine.control import persist
+from fastput.engine.job import COMPRESSED_SUFFIX
 from fastput.engine.retry import RetryPolicy
 from fastput.errors import FastputError, IntegrityError, SourceChanged, StoreError, Unproven, UsageError
+from fastput.formats.members import IndexedMember
 from fastput.formats.receipt import Shipped
-from fastput.limits import MIB
+from fastput.formats.tar import Kind
+from fastput.limits import MAX_KEY_BYTES, MIB
 from fastput.model import Checksum, ListedPart, ObjectInfo, ObjectUri, Part, encode_crc
 from fastput.native.crc import crc64nvme, crc64nvme_combine
 from fastput.source import Source
@@ -41,6 +49,8 @@ _T = TypeVar("_T")
 
 CONCURRENCY = 8
 _DOWNLOAD_BYTES = 8 * MIB
+# The metadata of what put --compress and --pack have made.
+_MADE = "fastput-encoding"
 _NOTHING_SAID = "the store keeps no checksum of it, and its ETag says nothing of its bytes"
 
 
@@ -51,10 +61,11 @@ class Verification:
     Attributes:
         source: the file's name; of a receipt, that of the file that was sent.
         version_id: the version that was looked at, where the store has versions.
-        size_bytes: the object's; None if there is no object.
+        key: of a member of an archive, as people name it: "run7.tar.zst//sub/a.fits".
+        size_bytes: the object's, or the member's; None if there is none.
         proof: by what it was decided: "size", "crc64nvme", "sha256 of 3 parts", "md5 etag", "etag" (it is the
-            receipt's), "download". Empty if nothing decides, or there is no object.
-        detail: what differs, or why nothing is proven.
+            receipt's), "download", "crc64nvme of its content". Empty if nothing decides, or there is no object.
+        detail: what differs, why nothing is proven, or what is there instead of what is missing.
     """
 
     source: str
@@ -79,7 +90,8 @@ class Verification:
         about: dict[str, Any] = {"bucket": self.bucket, "key": self.key}
         uri, source = printable(self.uri), printable(self.source) or "what was sent"
         if self.outcome is Outcome.MISSING:
-            return StoreError(f"{uri}: there is no such object", status=404, code="NoSuchKey", **about)
+            why = self.detail or "there is no such object"
+            return StoreError(f"{uri}: {why}", status=404, code="NoSuchKey", **about)
         if self.outcome is Outcome.DIFFERS:
             return IntegrityError(f"{uri}: it differs from {source}: {self.detail}", **about)
         if self.outcome is Outcome.UNPROVEN:
@@ -125,11 +137,12 @@ class Verifier:
         self._policy = policy or RetryPolicy()
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="fastput-verify")
         self._stop = threading.Event()
+        self._archives = Archives(store, self._policy)
 
     def verify(
         self, source: Source, uri: ObjectUri, deep: bool = False, shipped: Shipped | None = None
     ) -> Verification:
-        """Whether the object has the source's bytes.
+        """Whether the object has the source's bytes, or was made of them.
 
         Args:
             source: open, with a size.
@@ -138,6 +151,7 @@ class Verifier:
 
         Raises:
             SourceError: it can't be read, or is written to.
+            DamagedArchive: the object was made of something, and isn't what was written.
             StoreError, EndpointError, CredentialsError: the store can't be asked.
             Interrupted: cancel() was called.
         """
@@ -146,18 +160,53 @@ class Verifier:
         look = _Look(self._store, uri, None, self._pool, self._window, self._policy, self._stop)
         info = look.head()
         if info is None:
-            return _verification(source.name, uri, info, Judgement(Outcome.MISSING))
+            judgement = Judgement(Outcome.MISSING, detail=look.instead())
+            return _verification(source.name, uri, info, judgement)
         hasher = Hasher(source, self._pool, self._window, self._stop)
-        judgement = other_size(info.size_bytes, source.size_bytes, "the file")
-        if judgement is None and deep:
-            judgement = look.compare_all(info, source, hasher)
-        elif judgement is None:
-            judgement = look.compare_claims(info, hasher, shipped)
-        try:
-            source.check_unchanged()
-        except SourceChanged:
-            raise changed(source, "it isn't what it was when it was opened") from None
+        judgement = other_size(info.size_bytes, source.size_bytes, "the file") or (
+            look.compare_all(info, source, hasher) if deep else look.compare_claims(info, hasher, shipped)
+        )
+        if judgement.outcome is not Outcome.SAME and _MADE in info.metadata:
+            archive = self._archives.open(uri)
+            if archive.is_compressed:
+                made = _compare_content(archive, archive.content(), source, hasher, deep)
+                # Of a copy of the object as it is stored, what was found before says more.
+                if made.outcome is Outcome.SAME or judgement.proof == "size":
+                    info, judgement = archive.info, made
+        _check_unchanged(source)
         return _verification(source.name, uri, info, judgement)
+
+    def open(self, uri: ObjectUri) -> Archive:
+        """An archive, for verify_member().
+
+        Raises:
+            DamagedArchive: it was one of ours, and isn't what was written.
+            StoreError, EndpointError, CredentialsError: it can't be read.
+        """
+        return self._archives.open(uri)
+
+    def verify_member(
+        self, source: Source, archive: Archive, name: bytes, member: IndexedMember | None, deep: bool = False
+    ) -> Verification:
+        """Whether a file of an archive has the source's bytes. Errors as verify().
+
+        Args:
+            member: with this name, a file or a hard link; None: there is none.
+
+        Raises:
+            SourceError: also if zeros stand in the member's place.
+        """
+        uri = ObjectUri(archive.uri.bucket, f"{archive.uri.key}//{name.decode('utf-8', 'surrogateescape')}")
+        if member is None:
+            judgement = Judgement(Outcome.MISSING, detail="there is no such file in the archive")
+            return _verification(source.name, uri, None, judgement)
+        if member.kind is Kind.HARDLINK:
+            member = archive.file(member.name)
+        archive.check_ok(member)
+        hasher = Hasher(source, self._pool, self._window, self._stop)
+        judgement = _compare_content(archive, archive.span(member), source, hasher, deep)
+        _check_unchanged(source)
+        return _verification(source.name, uri, replace(archive.info, size_bytes=member.size_bytes), judgement)
 
     def verify_shipped(self, shipped: Shipped, deep: bool = False) -> Verification:
         """Whether the object, of the receipt's version if it has one, is what the receipt says. Errors as verify()."""
@@ -184,11 +233,14 @@ class Verifier:
     def cancel(self) -> None:
         """Ends what is under way with Interrupted."""
         stop, self._stop = self._stop, threading.Event()
+        archives, self._archives = self._archives, Archives(self._store, self._policy)
         stop.set()
+        archives.cancel()
 
     def close(self) -> None:
         """Ends the threads. The store stays open."""
         self._pool.shutdown()
+        self._archives.close()
 
 
 def _verification(source: str, uri: ObjectUri, info: ObjectInfo | None, judgement: Judgement) -> Verification:
@@ -202,6 +254,45 @@ def _verification(source: str, uri: ObjectUri, info: ObjectInfo | None, judgemen
         proof=judgement.proof,
         detail=judgement.detail,
     )
+
+
+def _check_unchanged(source: Source) -> None:
+    try:
+        source.check_unchanged()
+    except SourceChanged:
+        raise changed(source, "it isn't what it was when it was opened") from None
+
+
+def _compare_content(archive: Archive, span: Span, source: Source, hasher: Hasher, deep: bool) -> Judgement:
+    """Whether a range of what an object holds is the source."""
+    if (judgement := other_size(span.length_bytes, source.size_bytes or 0, "the file", "its content")) is not None:
+        return judgement
+    if not deep:
+        return judge_content(span.crc64nvme, int.from_bytes(hasher.whole("crc64nvme"), "big"))
+    place: int | None = None
+    offset_bytes = 0
+    with closing(archive.stream(span)) as views:
+        # To its end, also behind a difference: only there it is known to be what was written.
+        for number, view in enumerate(views, start=1):
+            if place is None:
+                place = _difference(view, Part(number, offset_bytes, len(view)), source, hasher)
+            offset_bytes += len(view)
+    return _downloaded(place)
+
+
+def _difference(data: bytes | memoryview, piece: Part, source: Source, hasher: Hasher) -> int | None:
+    """The place of the first byte that isn't the source's."""
+    if crc64nvme(data).to_bytes(8, "big") == hasher.part("crc64nvme", piece):
+        return None
+    ours = bytearray(piece.length_bytes)
+    source.body(piece, None).readinto(ours)
+    return piece.offset_bytes + _first_difference(bytes(data), ours)
+
+
+def _downloaded(place: int | None) -> Judgement:
+    if place is None:
+        return Judgement(Outcome.SAME, "download")
+    return Judgement(Outcome.DIFFERS, "download", f"byte {place:,} is the first that isn't the file's")
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +309,14 @@ class _Look:
 
     def head(self) -> ObjectInfo | None:
         return self._ask(lambda: self.store.head(self.uri, self.version_id))
+
+    def instead(self) -> str:
+        """What is there where the object isn't, as far as put --compress would have named it; "": nothing."""
+        if len(self.uri.key.encode()) + len(COMPRESSED_SUFFIX) > MAX_KEY_BYTES:
+            return ""
+        uri = self.uri.with_key(self.uri.key + COMPRESSED_SUFFIX)
+        made = self._ask(lambda: self.store.head(uri))
+        return f"there is no such object, but {uri}: verify that" if made is not None and _MADE in made.metadata else ""
 
     def part_bytes(self, number: int) -> int | None:
         """The size of a part; None where the store doesn't say."""
@@ -305,20 +404,13 @@ class _Look:
         version_id = self._version(info)
 
         def first_difference(piece: Part) -> int | None:
-            data = self._read(piece, version_id)
-            if crc64nvme(data).to_bytes(8, "big") == hasher.part("crc64nvme", piece):
-                return None
-            ours = bytearray(piece.length_bytes)
-            source.body(piece, None).readinto(ours)
-            return piece.offset_bytes + _first_difference(data, ours)
+            return _difference(self._read(piece, version_id), piece, source, hasher)
 
         pieces = cut(info.size_bytes, _DOWNLOAD_BYTES)
         with closing(in_order(self.pool, first_difference, pieces, self.window)) as found:
             place = next((place for place in found if place is not None), None)
         self._check_still_there(info)
-        if place is None:
-            return Judgement(Outcome.SAME, "download")
-        return Judgement(Outcome.DIFFERS, "download", f"byte {place:,} is the first that isn't the file's")
+        return _downloaded(place)
 
     def compare_crc(self, info: ObjectInfo, shipped: Shipped) -> Judgement:
         version_id = self._version(info)

@@ -368,7 +368,12 @@ class Engine:
             lack = Lack.RATE
         part_bytes = shared.rate.outstanding_bytes // max(1, shared.rate.requests)
         sample = self._meter.sample(now_s, traffic, shared.in_flight, part_bytes, shared.window, lack, left_bytes)
-        if sample is None or self._tuning is None:
+        if sample is None:
+            return
+        if sample.confirmed_bytes or sample.goodput_bytes:
+            taken_bytes = sample.confirmed_bytes if sample.goodput_bytes is None else sample.goodput_bytes
+            shared.link_rate = shared.link_rate.seen(taken_bytes / sample.elapsed_s, lack is not Lack.SOURCE)
+        if self._tuning is None:
             return
         self._tuning, settings = decide(self._tuning, sample)
         shared.settings = replace(shared.settings, window=settings.window)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fastput.errors import Interrupted
+from fastput.limits import MIB
 from fastput.model import Checksum, ObjectAttributes, ObjectUri, Progress
 from fastput.source import Source
 
@@ -18,6 +19,22 @@ class KnownFile:
     path: str
     size_bytes: int
     mtime_ns: int
+
+
+COMPRESSED_SUFFIX = ".zst"
+"""Of the keys of compressed objects."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compression:
+    """
+    Attributes:
+        level: of zstd, 1 to 19; None: it follows the link and the data.
+        frame_bytes: of content in a frame, at most.
+    """
+
+    level: int | None = None
+    frame_bytes: int = MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,7 @@ class Job:
         upload_id: an upload on the store to go on with that no journal knows of.
         on_progress: called on the engine's thread after each confirmed part: it has to be quick.
         is_wanted: asked before it begins; False: it ends as Interrupted. None: it is.
+        compression: None: the object is what the source is.
         is_reached: the store has answered somebody else a moment ago: if it doesn't now, the link has dropped.
         on_note: called with a sentence for people when something was found that they should know; any thread.
     """
@@ -53,6 +71,7 @@ class Job:
     file: KnownFile | None = None
     is_wanted: Callable[[], bool] | None = None
     is_reached: bool = False
+    compression: Compression | None = None
 
     def check_wanted(self) -> None:
         """
@@ -67,3 +86,9 @@ class Job:
         if self.on_note is not None:
             with contextlib.suppress(Exception):  # a mistake of the caller's touches no upload
                 self.on_note(text)
+
+
+def attributes_of(job: Job, source: Source) -> ObjectAttributes:
+    """What the object is to carry, with what its source says of it now."""
+    more = source.metadata()
+    return replace(job.attributes, metadata={**job.attributes.metadata, **more}) if more else job.attributes

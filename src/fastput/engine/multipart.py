@@ -132,15 +132,15 @@ class MultipartUpload:
         if part.number > self._plan.limits.max_parts:
             raise too_long(self._plan, part.offset_bytes)
 
-    def ended(self, number: int, length_bytes: int) -> Part | None:
-        """The stream ended inside the newest part: it has this length. None if nothing is left of it.
+    def was_read(self, number: int, length_bytes: int, is_last: bool) -> Part | None:
+        """The newest part of a source without a size turned out to be so long. None if nothing is left of it.
 
         An empty stream keeps its part 1, empty.
         """
         self._expect(State.CREATING, State.SENDING)
         if number != self._number - 1 or number not in self._in_flight or self._is_all_planned:
-            raise ProtocolError(f"the stream can't end in part {number}")
-        self._is_all_planned = True
+            raise ProtocolError(f"part {number} can't be {length_bytes} bytes long")
+        self._is_all_planned = is_last
         part = self._in_flight.pop(number)
         self._offset_bytes = part.offset_bytes + length_bytes
         if length_bytes == 0 and number > 1:

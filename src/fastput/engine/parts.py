@@ -12,7 +12,6 @@ cancelled, and the object isn't completed before it has ended.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from fastput.engine.buffered import BufferedPart, buffer_part
 from fastput.engine.completion import is_ours
 from fastput.engine.control import persist
 from fastput.engine.digests import Digests
-from fastput.engine.job import Job
+from fastput.engine.job import Job, attributes_of
 from fastput.engine.links import Link
 from fastput.engine.multipart import Completion, MultipartUpload
 from fastput.engine.plan import needed_bytes
@@ -36,7 +35,7 @@ from fastput.engine.takeover import digest_part
 from fastput.engine.verdict import Verdict, judge
 from fastput.errors import FastputError, IntegrityError, ObjectExists
 from fastput.model import Checksum, ConfirmedPart, Endpoint, ObjectInfo, Part, encode_crc
-from fastput.native.slicer import MemoryBody, PartBody
+from fastput.native.slicer import ChainBody, PartBody
 from fastput.profile import Protection
 from fastput.source import Source
 from fastput.transport import Failure, Response
@@ -245,12 +244,11 @@ class PartSender:
             done.result()
             return
         sending.buffered = buffered = done.result()
-        is_end = self._is_stream and len(buffered.data) < planned_bytes
-        self._shared.rate.charge(len(buffered.data) - planned_bytes)
-        if self._is_stream and buffered.data:
-            self._machine.check_length(sending.part)
-        if is_end:
-            part = self._machine.ended(number, len(buffered.data))
+        self._shared.rate.charge(buffered.length_bytes - planned_bytes)
+        if self._is_stream:
+            if buffered.length_bytes:
+                self._machine.check_length(sending.part)
+            part = self._machine.was_read(number, buffered.length_bytes, buffered.is_last)
             if part is None:
                 self._release(sending)
                 self._owner.confirmed(None)
@@ -260,7 +258,7 @@ class PartSender:
         if self._endpoint is not None:
             self._transmit(sending)
         else:
-            self._owner.first_buffered(is_whole=is_end)
+            self._owner.first_buffered(is_whole=buffered.is_last)
         self._shared.pump()
 
     def _transmit(self, sending: Sending, held_bytes: int = 0) -> None:
@@ -268,7 +266,7 @@ class PartSender:
         assert self._endpoint is not None and self._link is not None
         headers: tuple[tuple[str, str], ...] = ()
         if sending.buffered is not None:
-            body: PartBody = MemoryBody(sending.buffered.data, protection.trailer)
+            body: PartBody = ChainBody(sending.buffered.data, protection.trailer)
             if protection.is_before_body and protection.checksum.header and sending.buffered.checksum is not None:
                 headers = ((protection.checksum.header, sending.buffered.checksum),)
         else:
@@ -276,9 +274,8 @@ class PartSender:
             body = self._source.body(sending.part, protection.trailer)
         if self._machine.upload_id is None:
             no_clobber = job.no_clobber and self._link.takes_if_none_match
-            request = put_request(
-                self._endpoint, job.uri, job.attributes, no_clobber, headers, body, protection.carriage
-            )
+            attributes = attributes_of(job, self._source)
+            request = put_request(self._endpoint, job.uri, attributes, no_clobber, headers, body, protection.carriage)
         else:
             request = part_request(
                 self._endpoint, job.uri, self._machine.upload_id, number, headers, body, protection.carriage
@@ -343,7 +340,8 @@ class PartSender:
         self.version_id = response.headers.get("x-amz-version-id")
         self.kept_crc64nvme = response.headers.get("x-amz-checksum-crc64nvme")
         etag = response.headers["etag"]
-        confirmed = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, checksum)
+        note = buffered.note if buffered else b""
+        confirmed = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, checksum, note)
         self._machine.confirmed(confirmed)
         self._source.was_sent(part)
         self.sent_bytes += part.length_bytes
@@ -431,7 +429,7 @@ class PartSender:
         def look() -> tuple[ObjectInfo | None, str]:
             info = persist(lambda: shared.store.head(uri), shared.retry, shared.stop, has_answered=True)
             if buffered is not None:
-                return info, hashlib.md5(buffered.data, usedforsecurity=False).hexdigest()
+                return info, buffered.md5_of()
             return info, digest_part(source, part).md5.hex()
 
         def looked(done: Future[tuple[ObjectInfo | None, str]]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from fastput.engine.completion import Finisher
 from fastput.engine.control import persist
-from fastput.engine.job import Job
+from fastput.engine.job import Job, attributes_of
 from fastput.engine.links import Link, Links
 from fastput.engine.parts import copies_in_memory
 from fastput.engine.plan import Plan, make_plan
@@ -156,8 +156,9 @@ class Preparation:
             journal_error = self._begin_journal(prepared, taken.upload_id)
             return Created(prepared.endpoint, prepared.link, taken.upload_id, journal_error)
         checksum = prepared.protection.checksum
+        attributes = attributes_of(job, self.source)
         upload_id = persist(
-            lambda: self.store.create(job.uri, job.attributes, checksum), self.policy, self.stop,
+            lambda: self.store.create(job.uri, attributes, checksum), self.policy, self.stop,
             prepared.link.has_answered,
         )  # fmt: skip
         try:
@@ -187,7 +188,7 @@ class Preparation:
             part_bytes=prepared.plan.part_bytes,
             checksum=protection.checksum.value,
             carriage=protection.carriage.value if protection.carriage else "",
-            attributes=_attributes_digest(self.job.attributes),
+            attributes=_attributes_digest(attributes_of(self.job, self.source)),
             created_at=time.time(),
         )
         try:
@@ -213,7 +214,8 @@ class Preparation:
         job = self.job
         wants_more = job.upload_id is not None or job.no_clobber or job.verifies_etag
         is_begun = journal is not None and journal.entry is not None
-        return plan.is_multipart and plan.size_bytes is not None and not wants_more and not is_begun
+        can_begin_again = plan.size_bytes is not None or self.source.stat() is not None
+        return plan.is_multipart and can_begin_again and not wants_more and not is_begun
 
     def _plan(self, profile: StoreProfile, protection: Protection) -> Plan:
         limits = replace(
@@ -227,7 +229,9 @@ class Preparation:
     @property
     def _journals(self) -> Callable[[], Path] | None:
         """Where this upload's journal is kept; None: what can't be read again can't be resumed, or mustn't."""
-        is_kept = self.job.is_resumable and self.source.stat() is not None
+        # Digests of what a codec has made can't be taken from a second reading.
+        is_once = self.source.size_bytes is None and bool(self.job.digests)
+        is_kept = self.job.is_resumable and self.source.stat() is not None and not is_once
         return self.state_directory if is_kept else None
 
     def _open_journal(self, endpoint: Endpoint, plan: Plan) -> Journal | None:
@@ -264,7 +268,7 @@ class Preparation:
         why = None
         if self.job.checksum not in (None, begun_with.checksum):
             why = "another checksum"
-        elif entry.attributes != _attributes_digest(self.job.attributes):
+        elif entry.attributes != _attributes_digest(attributes_of(self.job, self.source)):
             why = "other metadata, tags, content type or storage class"
         elif begun_with == GUESS.strongest and begun_with not in profile.protections:
             why = "a guess that was wrong: a checksum that this store doesn't take"

@@ -38,9 +38,9 @@ def put_request(
     more = put_headers(attributes)
     if no_clobber:
         more = (*more, ("if-none-match", "*"))
-    return Request(
-        "PutObject", object_path(endpoint, uri), (*headers, *more), body, carriage is not Carriage.BARE_TRAILER
-    )
+    names_encoding = carriage is not Carriage.BARE_TRAILER
+    path = object_path(endpoint, uri)
+    return Request("PutObject", path, (*headers, *more), body, names_encoding, attributes.content_encoding)
 
 
 def put_headers(attributes: ObjectAttributes) -> tuple[tuple[str, str], ...]:

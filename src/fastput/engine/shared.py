@@ -18,6 +18,7 @@ from fastput.engine.throttle import Throttle
 from fastput.limits import StoreLimits
 from fastput.store import Store
 from fastput.tuner import Settings
+from fastput.tuner.compression import LinkRate
 
 # Requests that were under way when the credentials expired all say so: one renewal for them.
 _RENEWAL_INTERVAL_S = 2.0
@@ -32,6 +33,7 @@ class Shared:
         stop: set when the engine ends: what waits on control threads gives up.
         state_directory: makes and returns where journals are kept; None: nowhere.
         in_flight: requests, and reads into memory, that count in the window.
+        link_rate: what the link takes, as far as is known; other threads read it.
         counted: what the tuner is told of.
         activity: grows with everything that happens; the watchdog looks at it.
     """
@@ -49,6 +51,7 @@ class Shared:
     throttle: Throttle = field(default_factory=Throttle)
     rate: RateLimit = field(default_factory=RateLimit)
     counted: Counted = field(default_factory=Counted)
+    link_rate: LinkRate = field(default_factory=LinkRate)
     in_flight: int = 0
     sent_bytes: int = 0
     resent_bytes: int = 0

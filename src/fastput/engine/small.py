@@ -80,7 +80,7 @@ class SmallFiles:
         if job.file is None or job.file.size_bytes > MOST_SMALL_BYTES:
             return False
         wants_more = job.no_clobber or job.verifies_etag or job.digests or job.upload_id is not None
-        return not wants_more and job.checksum in (None, Checksum.CRC64NVME)
+        return job.compression is None and not wants_more and job.checksum in (None, Checksum.CRC64NVME)
 
     def add(self, jobs: Sequence[Job], on_done: OnDone) -> None:
         """Queues files; on_done is told of each of them once, of some at a time."""

@@ -9,7 +9,7 @@ import base64
 import hashlib
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from fastput.engine.completion import Finisher
@@ -26,12 +26,13 @@ from fastput.engine.resume import (
     still_there,
 )
 from fastput.engine.retry import RetryPolicy
-from fastput.errors import FastputError, Interrupted, StoreError, UploadGone
+from fastput.errors import FastputError, Interrupted, StoreError, UploadGone, UsageError
 from fastput.limits import MIB
-from fastput.model import Checksum, ConfirmedPart, ListedPart, ObjectUri, Part, encode_crc
+from fastput.model import Checksum, ConfirmedPart, ListedPart, ObjectUri, Part, SourceStat, encode_crc
 from fastput.native.crc import crc32c
 from fastput.source import Source
 from fastput.state.journal import Journal
+from fastput.state.rows import JournalEntry
 from fastput.store import Completed, Store
 
 _READ_BYTES = 4 * MIB
@@ -91,6 +92,8 @@ class Takeover:
                 self.say(f"{self.uri}: the store has forgotten the upload that was begun: starting anew")
             return done
         confirmed, others = still_there(journal.parts, listed)
+        if self.source.size_bytes is None:
+            return self._go_on(entry, confirmed, stat)
         # A ctime that moved may be a chmod, or a file that was rewritten and had its mtime put back.
         is_untouched = noted == stat
         to_check = confirmed
@@ -106,6 +109,20 @@ class Takeover:
         taken = self._adopt(plan, confirmed, others)
         return Taken(entry.upload_id, taken, entry.part_bytes)
 
+    def _go_on(self, entry: JournalEntry, confirmed: list[ConfirmedPart], stat: SourceStat) -> Taken | None:
+        """With a source whose parts are made of it one behind the other: those from the first on without a gap."""
+        behind = next((place for place, part in enumerate(confirmed) if part.number != place + 1), len(confirmed))
+        kept, _ = gaps(replace(self.plan, is_multipart=True), confirmed[:behind])
+        checks: Sequence[int] = range(len(kept))
+        if entry.source_stat == stat and not self.checks_all:
+            chosen = sample(kept, [random.random() for _ in range(SAMPLE_PARTS - 2)])
+            checks = [part.number - 1 for part in chosen]
+        wrong = self.source.go_on([part.note for part in kept], checks)
+        if wrong is not None:
+            self.give_up(entry.upload_id, f"what part {wrong + 1} was made of isn't what it was")
+            return None
+        return Taken(entry.upload_id, tuple(kept), entry.part_bytes)
+
     def from_listing(self, upload_id: str) -> Taken:
         """What a stranger's upload holds: every part is read again and compared with what the store says of it.
 
@@ -113,6 +130,8 @@ class Takeover:
             UploadGone: there is no such upload.
             FastputError: the store can't be asked, or the source can't be read.
         """
+        if self.source.size_bytes is None and self.source.stat() is not None:
+            raise UsageError(f"{self.uri}: a compressed upload goes on by its journal only, and there is none here")
         listed = self._list(upload_id)
         part_bytes = max(likely_part_bytes(listed) or 0, self.plan.limits.min_part_bytes)
         if part_bytes > self.plan.max_part_bytes or part_bytes * self.plan.limits.max_parts < (
@@ -156,7 +175,8 @@ class Takeover:
         entry = journal.entry
         if journal.completing_crc64nvme is None or entry is None:
             return None
-        completion = Completion(entry.upload_id, journal.parts, plan.size_bytes or 0, journal.completing_crc64nvme)
+        size_bytes = sum(part.length_bytes for part in journal.parts)
+        completion = Completion(entry.upload_id, journal.parts, size_bytes, journal.completing_crc64nvme)
         try:
             completed = finisher.look_up(completion)
         except StoreError as error:
@@ -166,6 +186,10 @@ class Takeover:
         if completed is None:
             return None
         # The same bytes? The whole file is read once: nothing is sent, so nothing else would notice.
+        if self.source.size_bytes is None:
+            wrong = self.source.go_on([part.note for part in journal.parts], range(len(journal.parts)))
+            done = (completion, completed)
+            return None if wrong is not None else Taken(entry.upload_id, journal.parts, entry.part_bytes, done)
         crc64nvme = digest_part(self.source, Part(1, 0, completion.size_bytes), self.stop).crc64nvme
         if crc64nvme != completion.crc64nvme:
             return None

@@ -86,6 +86,7 @@ class Upload:
         self._doing = ""  # what they do, for people
         self._error: FastputError | None = None
         self._is_finished = False
+        self._is_first_whole = False  # one part of a stream is all of it
         self._has_ended_journal = False
         self._journal_lock = threading.Lock()  # guards both: a store may hold the call that would end it
         self._started_at = 0.0
@@ -116,7 +117,7 @@ class Upload:
 
         def prepare() -> Prepared:
             job.check_wanted()
-            self._source = source = job.open_source()
+            self._source = source = self._open()
             self._doing = "the store to say what it takes and has"
             self._preparation = preparation = Preparation(
                 job, source, shared.store, shared.links, shared.settings, shared.limits, shared.budget.limit_bytes,
@@ -130,6 +131,15 @@ class Upload:
             return prepared
 
         self._control("its source to be opened", prepare, self._was_prepared)
+
+    def _open(self) -> Source:
+        source, compression = self.job.open_source(), self.job.compression
+        if compression is None:
+            return source
+        from fastput.codec import ZstdCodec  # only who compresses pays for it
+        from fastput.engine.encoded import EncodedSource
+
+        return EncodedSource(source, ZstdCodec(), compression, lambda: self._shared.link_rate)
 
     def _was_prepared(self, prepared: Prepared) -> None:
         source, shared = self._source, self._shared
@@ -159,15 +169,15 @@ class Upload:
         self._sender = PartSender(
             shared, self.job, source, prepared.protection, self._machine, self._digests, self
         )
-        if source.size_bytes is None:
-            shared.pump()  # reads the first part; first_buffered() goes on
-            return
-        if (first := self._machine.peek()) is not None:
-            source.will_send(first)  # the disk works while the store's client gets ready
         if taken is not None:
             text = f"{self._machine.confirmed_count} parts, {format_size(self._machine.resumed_bytes)}"
             self.job.note(f"{self.job.uri}: going on with an earlier upload: {text} are there already")
-        self._create(prepared.plan.is_multipart)
+        if source.size_bytes is None:
+            shared.pump()  # reads the first part; first_buffered() goes on
+        else:
+            if (first := self._machine.peek()) is not None:
+                source.will_send(first)  # the disk works while the store's client gets ready
+            self._create(prepared.plan.is_multipart)
         if prepared.is_guess:
             assert self._preparation is not None
             ask = functools.partial(self._preparation.ask, prepared.endpoint, prepared.link)
@@ -178,7 +188,9 @@ class Upload:
         assert self._prepared is not None and self._machine is not None
         if (prepared := self._prepared.told(profile)) is not None:
             self._prepared = prepared
-            if self._machine.is_whole:
+            if self._is_first_whole:
+                self._create(is_multipart=False)
+            elif self._machine.is_whole:
                 self.confirmed(None)
             return
         if isinstance(self._error, StoreError):
@@ -186,8 +198,11 @@ class Upload:
         self.fail(_Misjudged(f"{self.job.uri}: the store doesn't take {self._prepared.protection.checksum.value}"))
 
     def first_buffered(self, is_whole: bool) -> None:
-        # A stream that fits one part is an object of its own.
-        self._create(is_multipart=not is_whole)
+        # A stream that fits one part is an object of its own; none is made by a guess.
+        assert self._prepared is not None
+        self._is_first_whole = is_whole
+        if not (is_whole and self._prepared.is_guess):
+            self._create(is_multipart=not is_whole)
 
     def _create(self, is_multipart: bool) -> None:
         preparation, prepared = self._preparation, self._prepared
@@ -241,7 +256,7 @@ class Upload:
     def confirmed(self, part: ConfirmedPart | None) -> None:
         machine, sender = self._machine, self._sender
         assert machine is not None and sender is not None
-        if part is not None and self._keeper is not None:
+        if part is not None and self._keeper is not None and machine.upload_id is not None:
             self._keeper.note(part)
         self._report()
         # Not before the last request has ended: a part that arrives after Complete would be left over.
@@ -317,6 +332,7 @@ class Upload:
             resent_bytes=self._sender.resent_bytes if self._sender is not None else 0,
             resumed_bytes=machine.resumed_bytes,
             digests=self._digests.hexdigests() if self._digests is not None else self._digest_values,
+            content=source.content(),
         )
         self._finish(receipt)
 

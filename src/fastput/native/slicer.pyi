@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from typing_extensions import Buffer
 
 class PartBody:
@@ -32,6 +34,9 @@ class FileBody(PartBody):
 
 class MemoryBody(PartBody):
     def __init__(self, buffer: Buffer, trailer: str | None = None) -> None: ...
+
+class ChainBody(PartBody):
+    def __init__(self, buffers: Sequence[Buffer], trailer: str | None = None) -> None: ...
 
 def is_cached(fd: int, offset_bytes: int, /) -> bool | None: ...
 def will_need(fd: int, offset_bytes: int, length_bytes: int, /) -> None: ...

@@ -17,7 +17,8 @@ https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html
 from cpython.buffer cimport (
     PyBUF_SIMPLE, PyBUF_WRITABLE, PyBuffer_Release, PyObject_GetBuffer,
 )
-from libc.stdint cimport int64_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from posix.types cimport clockid_t
@@ -26,29 +27,6 @@ import base64
 import os
 
 from fastput.native.crc cimport update_crc32c, update_crc64nvme
-
-
-cdef extern from "slicer.h" nogil:
-    ctypedef uint64_t (*fp_update_crc64)(uint64_t, const void *, size_t)
-    ctypedef uint32_t (*fp_update_crc32)(uint32_t, const void *, size_t)
-    ctypedef struct fp_hashes "struct fp_hashes":
-        fp_update_crc64 update_crc64nvme
-        fp_update_crc32 update_crc32c
-        uint64_t crc64nvme
-        uint32_t crc32c
-    ctypedef enum fp_slice_status "enum fp_slice_status":
-        FP_SLICE_OK
-        FP_SLICE_SHRANK
-        FP_SLICE_ERROR
-        FP_SLICE_CHANGED
-    size_t fp_slice_file(int, int64_t, void *, size_t, fp_hashes *, fp_slice_status *, int *)
-    size_t fp_slice_sparse_file(int, int64_t, void *, size_t, fp_hashes *, fp_slice_status *, int *)
-    fp_slice_status fp_check_unchanged(int, int64_t, int64_t, int *)
-    void fp_slice_memory(const void *, void *, size_t, fp_hashes *)
-    void fp_hash_memory(const void *, size_t, fp_hashes *)
-    int fp_is_cached(int, int64_t)
-    void fp_will_need(int, int64_t, int64_t)
-    void fp_wont_need(int, int64_t, int64_t)
 
 
 cdef dict _CHECKSUM_BYTES = {"crc64nvme": 8, "crc32c": 4}
@@ -93,22 +71,7 @@ cdef int64_t now_ns(clockid_t clock) noexcept nogil:
 
 
 cdef class PartBody:
-    """The body of one part's request, read once from front to back. Made by FileBody and MemoryBody."""
-
-    cdef readonly int64_t length_bytes
-    cdef readonly int64_t body_bytes
-    cdef readonly int64_t read_bytes
-    cdef readonly int64_t read_ns  # that reading and hashing took,
-    cdef readonly int64_t read_cpu_ns  # and of that on the CPU; the rest was waiting for the disk
-    cdef readonly str trailer
-    cdef fp_hashes _hashes
-    cdef fp_slice_status _status
-    cdef int _errno
-    cdef list _framing  # (literal bytes, length of the data behind them) of what comes next, last first
-    cdef bytes _literal
-    cdef int64_t _literal_done_bytes
-    cdef int64_t _run_left_bytes
-    cdef bint _is_trailer_due
+    """The body of one part's request, read once from front to back. What is read is its subclasses' matter."""
 
     cdef int _frame(self, int64_t length_bytes, str trailer) except -1:
         cdef bytes separator = b""
@@ -265,6 +228,48 @@ cdef class MemoryBody(PartBody):
     cdef size_t _read(self, char *destination, size_t length_bytes) noexcept nogil:
         fp_slice_memory(<const char *>self._view.buf + self.read_bytes, destination, length_bytes, &self._hashes)
         return length_bytes
+
+
+cdef class ChainBody(PartBody):
+    """The bytes of several such objects, one behind the other. Not copied before."""
+
+    cdef list _buffers
+    cdef Py_buffer *_views
+    cdef Py_ssize_t _count
+    cdef Py_ssize_t _index
+    cdef Py_ssize_t _done_bytes  # of the one at _index
+
+    def __init__(self, buffers, str trailer=None):
+        cdef int64_t length_bytes = 0
+        self._buffers = list(buffers)
+        self._views = <Py_buffer *>calloc(len(self._buffers) or 1, sizeof(Py_buffer))
+        if self._views == NULL:
+            raise MemoryError
+        for buffer in self._buffers:
+            PyObject_GetBuffer(buffer, &self._views[self._count], PyBUF_SIMPLE)
+            length_bytes += self._views[self._count].len
+            self._count += 1
+        self._frame(length_bytes, trailer)
+
+    def __dealloc__(self):
+        cdef Py_ssize_t index
+        for index in range(self._count):
+            PyBuffer_Release(&self._views[index])
+        free(self._views)
+
+    cdef size_t _read(self, char *destination, size_t length_bytes) noexcept nogil:
+        cdef size_t filled_bytes = 0
+        cdef size_t got_bytes
+        while filled_bytes < length_bytes:
+            got_bytes = min(length_bytes - filled_bytes, <size_t>(self._views[self._index].len - self._done_bytes))
+            fp_slice_memory(<const char *>self._views[self._index].buf + self._done_bytes, destination + filled_bytes,
+                            got_bytes, &self._hashes)
+            filled_bytes += got_bytes
+            self._done_bytes += <Py_ssize_t>got_bytes
+            if self._done_bytes == self._views[self._index].len:
+                self._index += 1
+                self._done_bytes = 0
+        return filled_bytes
 
 
 def is_cached(int fd, int64_t offset_bytes, /):

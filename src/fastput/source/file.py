@@ -8,6 +8,7 @@ import stat as stat_module
 from fastput.errors import SourceChanged, SourceError, SourceNotFound, SourceReadError, SourceUnreadable
 from fastput.model import Part, SourceStat
 from fastput.native.slicer import FileBody, PartBody, is_cached, will_need, wont_need
+from fastput.source.base import SourceBase
 
 _KINDS = {
     stat_module.S_IFDIR: "a directory",
@@ -20,7 +21,7 @@ _KINDS = {
 _BLOCK_BYTES = 512
 
 
-class FileSource:
+class FileSource(SourceBase):
     """An open regular file.
 
     Parts that weren't in the page cache when they were planned are read ahead, and dropped from the cache when the
@@ -78,9 +79,6 @@ class FileSource:
         return FileBody(
             self._fd, part.offset_bytes, part.length_bytes, stat.size_bytes, stat.mtime_ns, trailer, self._is_sparse
         )
-
-    def read(self, length_bytes: int) -> bytearray:
-        raise NotImplementedError("a file is read by position")
 
     def failure_of(self, body: PartBody) -> SourceError | None:
         failure = body.failure

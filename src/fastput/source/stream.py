@@ -5,13 +5,12 @@ from __future__ import annotations
 import select
 from typing import BinaryIO
 
-from fastput.errors import SourceError, SourceReadError
-from fastput.model import Part, SourceStat
-from fastput.native.slicer import PartBody
+from fastput.errors import SourceReadError
+from fastput.source.base import Piece, SourceBase
 
 
-class StreamSource:
-    """Read once, from front to back, by one thread at a time."""
+class StreamSource(SourceBase):
+    """Read once, from front to back, by one thread at a time. Whoever opened the stream closes it."""
 
     size_bytes: int | None = None
 
@@ -19,16 +18,7 @@ class StreamSource:
         self.name = name
         self._stream = stream
 
-    def stat(self) -> SourceStat | None:
-        return None
-
-    def check_unchanged(self) -> None:
-        pass
-
-    def body(self, part: Part, trailer: str | None) -> PartBody:
-        raise NotImplementedError("a stream can't be read by position")
-
-    def read(self, length_bytes: int) -> bytearray:
+    def read(self, length_bytes: int) -> Piece:
         buffer = bytearray(length_bytes)
         filled_bytes = 0
         with memoryview(buffer) as view:
@@ -44,16 +34,4 @@ class StreamSource:
                     break
                 filled_bytes += got_bytes
         del buffer[filled_bytes:]
-        return buffer
-
-    def failure_of(self, body: PartBody) -> SourceError | None:
-        return None
-
-    def will_send(self, part: Part) -> None:
-        pass
-
-    def was_sent(self, part: Part) -> None:
-        pass
-
-    def close(self) -> None:
-        pass  # whoever opened the stream closes it
+        return Piece([buffer], is_last=filled_bytes < length_bytes)

@@ -38,16 +38,16 @@ from fastput.state.rows import (
 FORMAT = Format(
     name="journal",
     application_id=0x46505431,  # "FPT1"
-    version=1,
+    version=2,
     schema=(
         FACT_TABLE,
         "CREATE TABLE part (number INTEGER PRIMARY KEY, offset_bytes INTEGER NOT NULL, length_bytes INTEGER NOT NULL, "
-        "etag TEXT NOT NULL, crc64nvme BLOB NOT NULL, checksum TEXT, seal BLOB NOT NULL)",
+        "etag TEXT NOT NULL, crc64nvme BLOB NOT NULL, checksum TEXT, note BLOB NOT NULL, seal BLOB NOT NULL)",
     ),
 )
 SUFFIX = ".journal"
-MAX_JOURNAL_BYTES = 64 << 20  # 10,000 parts take 2 MiB
-PUT_PART = "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?)"
+MAX_JOURNAL_BYTES = 256 << 20  # 10,000 parts take 2 MiB, the notes of 5 TiB in frames of 1 MiB another 40
+PUT_PART = "INSERT OR REPLACE INTO part VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)

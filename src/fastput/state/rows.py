@@ -107,7 +107,8 @@ def check_entry(entry: JournalEntry) -> None:
 def dump_part(part: ConfirmedPart, upload: int) -> Row:
     """A row of the table of parts."""
     values = (part.number, part.offset_bytes, part.length_bytes, part.etag, part.crc64nvme, part.checksum)
-    return (*values[:4], blob(part.crc64nvme), part.checksum, blob(seal(values, upload)))
+    sealed = crc64nvme(part.note, seal(values, upload))
+    return (*values[:4], blob(part.crc64nvme), part.checksum, part.note, blob(sealed))
 
 
 def load_parts(rows: Iterable[Row], upload: int, size_bytes: int) -> tuple[ConfirmedPart, ...]:
@@ -117,9 +118,10 @@ def load_parts(rows: Iterable[Row], upload: int, size_bytes: int) -> tuple[Confi
         Damaged: a row isn't one that was written for this upload, or the parts can't be those of one file.
     """
     parts: list[ConfirmedPart] = []
-    for number, offset_bytes, length_bytes, etag, crc, checksum, sealed in rows:
+    for number, offset_bytes, length_bytes, etag, crc, checksum, note, sealed in rows:
         _expect(isinstance(crc, bytes) and len(crc) == 8, "a part's CRC is none")
-        part = ConfirmedPart(number, offset_bytes, length_bytes, etag, int.from_bytes(crc, "big"), checksum)
+        _expect(isinstance(note, bytes), "a part's note is none")
+        part = ConfirmedPart(number, offset_bytes, length_bytes, etag, int.from_bytes(crc, "big"), checksum, note)
         check_part(part, size_bytes)
         _expect(dump_part(part, upload)[-1] == sealed, "a part isn't what was noted")
         parts.append(part)
@@ -136,7 +138,9 @@ def check_part(part: ConfirmedPart, size_bytes: int) -> None:
     _expect(all(type(number) is int for number in numbers), "a part's number is none")
     _expect(1 <= part.number <= AMAZON_S3.max_parts, "a part's number is out of range")
     _expect(part.offset_bytes >= 0 and part.length_bytes > 0, "a part is nowhere")
-    _expect(part.offset_bytes + part.length_bytes <= size_bytes, "a part is behind the end of the source")
+    # With a note it isn't bytes of the source but was made of them.
+    is_inside = bool(part.note) or part.offset_bytes + part.length_bytes <= size_bytes
+    _expect(is_inside, "a part is behind the end of the source")
     _expect(0 <= part.crc64nvme <= MAX_CRC, "a part's CRC is none")
     _expect(_is_text(part.etag), "a part's ETag is none")
     _expect(part.checksum is None or _is_text(part.checksum), "a part's checksum is none")

@@ -97,12 +97,27 @@ class Store(Protocol):
         Only for objects with a composite checksum: a store that doesn't know the question may send the object.
         """
 
-    def read(self, uri: ObjectUri, first_byte: int, last_byte: int, version_id: str | None = None) -> bytes:
+    def read(
+        self, uri: ObjectUri, first_byte: int, last_byte: int, version_id: str | None = None, etag: str = ""
+    ) -> bytes:
         """These bytes of the object, the last included.
+
+        Args:
+            etag: that it has to have.
 
         Raises:
             EndpointError: the connection failed, or the answer is shorter than asked; is_temporary.
-            StoreError: no such bytes, or the store sends others than were asked for.
+            StoreError: no such bytes, the store sends others than were asked for, or the object was replaced.
+        """
+
+    def read_tail(self, uri: ObjectUri, length_bytes: int) -> tuple[bytes, ObjectInfo]:
+        """The last bytes of the object, all of it if it is shorter, and what the store says of it: one question.
+
+        The object's checksums are among that only where the store says them with a range; many do in head() only.
+
+        Raises:
+            EndpointError: the connection failed, or the answer is shorter than it says; is_temporary.
+            StoreError: no such object, or the store sends other bytes than were asked for.
         """
 
     def list_objects(self, prefix: ObjectUri, token: str | None = None, names_only: bool = False) -> ObjectPage:

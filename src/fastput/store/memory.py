@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from fastput.answers import StoreAnswer, to_error
+from fastput.answers import StoreAnswer, to_error, was_replaced
 from fastput.errors import FastputError
 from fastput.model import (
     Checksum,
@@ -125,12 +125,22 @@ class MemoryStore:
     def object_parts(self, uri: ObjectUri, version_id: str | None = None) -> Sequence[ListedPart]:
         return ()
 
-    def read(self, uri: ObjectUri, first_byte: int, last_byte: int, version_id: str | None = None) -> bytes:
+    def read(
+        self, uri: ObjectUri, first_byte: int, last_byte: int, version_id: str | None = None, etag: str = ""
+    ) -> bytes:
         content = self.objects.get(str(uri))
+        if etag and self._etags.get(str(uri), etag) != etag:
+            raise was_replaced(uri)
         if content is None or not 0 <= first_byte <= last_byte < len(content):
             status, code = (404, "NoSuchKey") if content is None else (416, "InvalidRange")
             raise to_error(StoreAnswer(status, code), uri, f"read bytes {first_byte} to {last_byte}")
         return content[first_byte : last_byte + 1]
+
+    def read_tail(self, uri: ObjectUri, length_bytes: int) -> tuple[bytes, ObjectInfo]:
+        info = self.head(uri)
+        if info is None:
+            raise to_error(StoreAnswer(404, "NoSuchKey"), uri, f"read the last {length_bytes} bytes")
+        return self.objects[str(uri)][-length_bytes:], info
 
     def list_objects(self, prefix: ObjectUri, token: str | None = None, names_only: bool = False) -> ObjectPage:
         begin = f"s3://{prefix.bucket}/"

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from fastput.answers import EXPIRED_CREDENTIALS, StoreAnswer, to_error
+from fastput.answers import EXPIRED_CREDENTIALS, StoreAnswer, to_error, was_replaced
 from fastput.errors import EndpointError, FastputError, StoreError, UploadGone
 from fastput.model import (
     Checksum,
@@ -172,19 +172,7 @@ class S3Store:
             if error.status == 404:
                 return None
             raise
-        return ObjectInfo(
-            size_bytes=_natural(answer, "ContentLength", uri),
-            etag=str(answer.get("ETag", "")),
-            version_id=answer.get("VersionId"),
-            modified_at=timestamp(answer.get("LastModified")),
-            checksums=_checksums(answer),
-            is_full_object=_is_full_object(answer),
-            is_composite=answer.get("ChecksumType") == "COMPOSITE",
-            is_etag_opaque=bool(
-                answer.get("SSECustomerAlgorithm") or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
-            ),
-            metadata={str(name).lower(): str(value) for name, value in (answer.get("Metadata") or {}).items()},
-        )
+        return _object_info(answer, _natural(answer, "ContentLength", uri))
 
     def part_bytes(self, uri: ObjectUri, number: int, version_id: str | None = None) -> int | None:
         answer = self._ask(uri, "look at its parts", "head_object", PartNumber=number, **_version(version_id))
@@ -207,11 +195,22 @@ class S3Store:
                 return [parts[number] for number in sorted(parts)]
             marker = following
 
-    def read(self, uri: ObjectUri, first_byte: int, last_byte: int, version_id: str | None = None) -> bytes:
+    def read(
+        self, uri: ObjectUri, first_byte: int, last_byte: int, version_id: str | None = None, etag: str = ""
+    ) -> bytes:
         action = f"read bytes {first_byte} to {last_byte}"
         asked = f"bytes={first_byte}-{last_byte}"
-        answer = self._ask(uri, action, "get_object", Range=asked, **_version(version_id))
+        condition = {"IfMatch": etag} if etag else {}
+        try:
+            answer = self._ask(uri, action, "get_object", Range=asked, **condition, **_version(version_id))
+        except StoreError as error:
+            if etag and error.status == 412:
+                raise was_replaced(uri) from None
+            raise
         with contextlib.closing(answer["Body"]) as body:
+            # A store may not know the condition.
+            if etag and answer.get("ETag", etag) != etag:
+                raise was_replaced(uri)
             # Looked at before the body is: a store that doesn't know ranges would send all of the object.
             got = str(answer.get("ContentRange", "")).partition("/")[0].replace(" ", "=")
             length_bytes = last_byte - first_byte + 1
@@ -227,6 +226,34 @@ class S3Store:
                 key=uri.key, is_temporary=True,
             )  # fmt: skip
         return data
+
+    def read_tail(self, uri: ObjectUri, length_bytes: int) -> tuple[bytes, ObjectInfo]:
+        action = f"read the last {length_bytes} bytes"
+        try:
+            answer = self._ask(uri, action, "get_object", Range=f"bytes=-{length_bytes}")
+        except StoreError as error:
+            info = self.head(uri) if error.status == 416 else None
+            if info is None or info.size_bytes > 0:
+                raise
+            return b"", info  # nothing has no last bytes
+        with contextlib.closing(answer["Body"]) as body:
+            # "bytes 900-999/1000"; without it all of the object is sent, which may be no more than was asked for.
+            got, _, total = str(answer.get("ContentRange", "")).rpartition("/")
+            sent_bytes = _natural(answer, "ContentLength", uri)
+            size_bytes = int(total) if total.isdecimal() else sent_bytes
+            first = got.partition("-")[0].removeprefix("bytes").strip(" =")
+            if sent_bytes != min(length_bytes, size_bytes) or (got and first != str(size_bytes - sent_bytes)):
+                raise StoreError(
+                    f"{uri}: could not {action}: the store sends {sent_bytes} bytes ({got or 'no range'})",
+                    bucket=uri.bucket, key=uri.key,
+                )  # fmt: skip
+            data: bytes = self._call(uri, action, body.read)
+        if len(data) != sent_bytes:
+            raise EndpointError(
+                f"{uri}: could not {action}: the answer ended after {len(data)} bytes", bucket=uri.bucket,
+                key=uri.key, is_temporary=True,
+            )  # fmt: skip
+        return data, _object_info(answer, size_bytes)
 
     def list_objects(self, prefix: ObjectUri, token: str | None = None, names_only: bool = False) -> ObjectPage:
         more = ({"ContinuationToken": token} if token else {}) | ({"Delimiter": "/"} if names_only else {})
@@ -294,6 +321,7 @@ class S3Store:
         with self._lock:
             if self._client_ is None:
                 self._session_, self._client_ = make_client(self._options)
+                self._client_.meta.events.register("before-call.s3.GetObject", _ask_for_checksums)
             return self._client_
 
     def _ask(self, uri: ObjectUri, action: str, operation: str, key: str | None = "", **arguments: Any) -> Any:
@@ -316,6 +344,11 @@ class S3Store:
             raise translated from error
 
 
+def _ask_for_checksums(params: Any, **kwargs: Any) -> None:
+    """As ChecksumMode does, which would have botocore compare the object's checksum with a range's bytes."""
+    params["headers"]["x-amz-checksum-mode"] = "ENABLED"
+
+
 class _EmptyBody:
     """The body of the answer that endpoint() makes up."""
 
@@ -331,6 +364,8 @@ def _attributes(attributes: ObjectAttributes) -> dict[str, Any]:
         arguments["ContentType"] = attributes.content_type
     if attributes.storage_class:
         arguments["StorageClass"] = attributes.storage_class
+    if attributes.content_encoding:
+        arguments["ContentEncoding"] = attributes.content_encoding
     if attributes.metadata:
         arguments["Metadata"] = dict(attributes.metadata)
     if attributes.tags:
@@ -356,6 +391,22 @@ def _natural(answer: Mapping[str, Any], name: str, uri: ObjectUri, least: int = 
     if not least <= value <= _MAX_INT:
         raise StoreError(f"{uri}: the store's {name} can't be one", bucket=uri.bucket, key=uri.key)
     return value
+
+
+def _object_info(answer: Mapping[str, Any], size_bytes: int) -> ObjectInfo:
+    return ObjectInfo(
+        size_bytes=size_bytes,
+        etag=str(answer.get("ETag", "")),
+        version_id=answer.get("VersionId"),
+        modified_at=timestamp(answer.get("LastModified")),
+        checksums=_checksums(answer),
+        is_full_object=_is_full_object(answer),
+        is_composite=answer.get("ChecksumType") == "COMPOSITE",
+        is_etag_opaque=bool(
+            answer.get("SSECustomerAlgorithm") or str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")
+        ),
+        metadata={str(name).lower(): str(value) for name, value in (answer.get("Metadata") or {}).items()},
+    )
 
 
 def _version(version_id: str | None) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fastput.native.landing import Landing
 from fastput.native.put import Sent
 from fastput.native.slicer import PartBody
 
@@ -16,7 +17,11 @@ class Request:
     """One PutObject or UploadPart.
 
     path is percent-encoded and holds the query; headers are without Host, Content-Length, the signature and those that
-    say how the body is framed (framing_headers). names_encoding: Content-Encoding says so too.
+    say how the body is encoded (framing_headers).
+
+    Attributes:
+        names_encoding: Content-Encoding says that a body is framed, too.
+        content_encoding: of the object itself.
     """
 
     operation: str
@@ -24,19 +29,24 @@ class Request:
     headers: tuple[tuple[str, str], ...]
     body: PartBody
     names_encoding: bool = True
+    content_encoding: str | None = None
 
 
 def framing_headers(request: Request) -> list[tuple[str, str]]:
     """The headers that tell a store how a body is framed. https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html"""
-    body = request.body
-    return [] if body.trailer is None else chunked_headers(body.length_bytes, body.trailer, request.names_encoding)
+    body, own = request.body, request.content_encoding
+    if body.trailer is None:
+        return [("content-encoding", own)] if own else []
+    return chunked_headers(body.length_bytes, body.trailer, request.names_encoding, own)
 
 
-def chunked_headers(length_bytes: int, trailer: str, names_encoding: bool) -> list[tuple[str, str]]:
+def chunked_headers(
+    length_bytes: int, trailer: str, names_encoding: bool, content_encoding: str | None = None
+) -> list[tuple[str, str]]:
     """Those of an aws-chunked body that ends with a checksum."""
-    encoding = [("content-encoding", "aws-chunked")] if names_encoding else []
+    encodings = ["aws-chunked"] * names_encoding + [content_encoding] * bool(content_encoding)
     return [
-        *encoding,
+        *([("content-encoding", ",".join(filter(None, encodings)))] if encodings else []),
         ("x-amz-decoded-content-length", str(length_bytes)),
         ("x-amz-trailer", f"x-amz-checksum-{trailer}"),
     ]
@@ -165,6 +175,32 @@ class Transport(Protocol):
         """The most that all connections together may send, from the next look at the traffic on; None: no limit.
 
         Each look shares it anew among those that are sending.
+        """
+
+    def close(self) -> None:
+        """Cancels what is under way, waits for its callbacks, frees threads and connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """One GetObject of bytes [first_byte, first_byte + what the landing has left).
+
+    path is percent-encoded; headers are without Host, Range and the signature.
+    """
+
+    path: str
+    headers: tuple[tuple[str, str], ...]
+    first_byte: int
+
+
+class Receiver(Protocol):
+    """Fetches from one endpoint. fetch() returns at once."""
+
+    def fetch(self, request: Fetch, landing: Landing, on_done: Callable[[Response], None]) -> Ticket:
+        """Fills the landing; it is full if all went well, and what has arrived stays if not.
+
+        on_done is called exactly once, on a thread of the receiver: it must only hand the response on. Until
+        then nobody else fills the landing.
         """
 
     def close(self) -> None:

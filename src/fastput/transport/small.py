@@ -16,11 +16,9 @@ import queue
 import select
 import socket
 import ssl
-import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from fastput.model import Credentials, Endpoint, TlsOptions
 from fastput.native import put
@@ -33,10 +31,10 @@ from fastput.transport.base import (
     Ticket,
     chunked_headers,
 )
+from fastput.transport.connection import Connection, tls_context
 from fastput.transport.credentials import LastKnown
 from fastput.transport.sigv4 import UNSIGNED_TRAILER, Signer
 
-_CONNECT_TIMEOUT_S = 5.0
 # Nothing moved for so long: the file is handed back, and goes the way with more patience and a second try beside it.
 _SILENCE_S = 10
 _RECEIVE_BYTES = 16 << 10
@@ -50,7 +48,7 @@ class SmallSender:
         self._endpoint = endpoint
         self._credentials = LastKnown(credentials)
         self._signer = Signer(endpoint.region)
-        self._context = _context(tls) if endpoint.is_tls else None
+        self._context = tls_context(tls) if endpoint.is_tls else None
         self._watch = select.epoll() if hasattr(select, "epoll") else None
         self._waiting: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
@@ -86,7 +84,7 @@ class SmallSender:
             self._watch.close()
 
     def _work(self) -> None:
-        connection = _Connection(self._endpoint, self._context, self._watch)
+        connection = Connection(self._endpoint, self._context, _SILENCE_S, self._watch)
         putter = Putter(MOST_SMALL_BYTES, MOST_SMALL_FILES)
         while (batch := self._waiting.get()) is not None:
             before_ns, before_cpu_ns = putter.read_ns, putter.read_cpu_ns
@@ -98,7 +96,7 @@ class SmallSender:
             del batch
         connection.close()
 
-    def _carry(self, batch: _Batch, connection: _Connection, putter: Putter) -> tuple[list[Sent], bool]:
+    def _carry(self, batch: _Batch, connection: Connection, putter: Putter) -> tuple[list[Sent], bool]:
         """What became of the files, and whether the connection failed."""
         now_s, credentials = time.time(), self._credentials()
         files = [
@@ -109,8 +107,11 @@ class SmallSender:
         while len(sent) < len(files):
             was_open = connection.is_open
             try:
-                batch.uses(connection.opened())
-                more, is_lost = connection.send(putter, files[len(sent) :])
+                opened = connection.opened()
+                batch.uses(opened)
+                more, can_go_on, is_lost = _send(opened, putter, files[len(sent) :])
+                if not can_go_on:
+                    connection.close()
             except OSError:
                 connection.close()
                 return sent, True
@@ -165,66 +166,14 @@ class _Batch:
                 raise ConnectionAbortedError
 
 
-class _Connection:
-    """Made when it is needed. Belongs to a thread."""
-
-    def __init__(self, endpoint: Endpoint, context: ssl.SSLContext | None, watch: Any) -> None:
-        self._endpoint = endpoint
-        self._context = context
-        self._watch = watch
-        self._socket: socket.socket | None = None
-
-    @property
-    def is_open(self) -> bool:
-        return self._socket is not None
-
-    def close(self) -> None:
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-
-    def opened(self) -> socket.socket:
-        """
-        Raises:
-            OSError: there is no way to it, or its certificate isn't trusted.
-        """
-        if self._socket is not None and _has_ended(self._socket):
-            self.close()
-        if self._socket is None:
-            self._socket = self._connect()
-        return self._socket
-
-    def send(self, putter: Putter, files: list[put.File]) -> tuple[list[Sent], bool]:
-        """Until one isn't taken, or the connection can't take another. Returns those, and whether it failed."""
-        assert self._socket is not None
-        if isinstance(self._socket, ssl.SSLSocket):
-            sent, can_go_on, is_lost = _send_tls(self._socket, putter, files)
-        else:
-            sent, can_go_on = putter.send(self._socket.fileno(), files)
-            if is_lost := sent[-1].outcome == put.LOST:
-                sent.pop()
-        if not can_go_on:
-            self.close()
-        return sent, is_lost
-
-    def _connect(self) -> socket.socket:
-        plain = socket.create_connection((self._endpoint.host, self._endpoint.port), _CONNECT_TIMEOUT_S)
-        try:
-            plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._watch is not None:
-                self._watch.register(plain.fileno(), 0)
-            connection = plain
-            if self._context is not None:
-                connection = self._context.wrap_socket(plain, server_hostname=self._endpoint.host)
-            connection.settimeout(None)
-            # In the kernel: Python's own time-outs would ask before each call whether it may be made.
-            silence = struct.pack("@ll", _SILENCE_S, 0)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, silence)
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, silence)
-        except BaseException:
-            plain.close()
-            raise
-        return connection
+def _send(connection: socket.socket, putter: Putter, files: list[put.File]) -> tuple[list[Sent], bool, bool]:
+    """Until one isn't taken. Returns those, whether the connection can take another, and whether it failed."""
+    if isinstance(connection, ssl.SSLSocket):
+        return _send_tls(connection, putter, files)
+    sent, can_go_on = putter.send(connection.fileno(), files)
+    if is_lost := sent[-1].outcome == put.LOST:
+        sent.pop()
+    return sent, can_go_on, is_lost
 
 
 def _send_tls(connection: ssl.SSLSocket, putter: Putter, files: list[put.File]) -> tuple[list[Sent], bool, bool]:
@@ -258,18 +207,3 @@ def _receive_tls(connection: ssl.SSLSocket, putter: Putter) -> tuple[Sent, bool]
         left_bytes -= len(more)
         can_go_on = bool(more)
     return sent, can_go_on
-
-
-def _has_ended(connection: socket.socket) -> bool:
-    """Whether there is something to be read where nothing was asked: the end, in general."""
-    poll = select.poll()
-    poll.register(connection, select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _context(tls: TlsOptions) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=tls.ca_bundle if tls.verify else None)
-    if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context

@@ -23,7 +23,9 @@ class Root(Protocol):
     def name(self) -> str:
         """By which the same is known again; absolute."""
 
-    def walk(self, links: LinkPolicy, enters: Enters) -> Iterator[Found | Passed]: ...
+    def walk(
+        self, links: LinkPolicy, enters: Enters, tells_directories: bool = False
+    ) -> Iterator[Found | Passed]: ...
 
     def path(self, path: bytes) -> str:
         """Where a file is that walk() has found."""
@@ -39,8 +41,8 @@ class DirectoryRoot:
     def name(self) -> str:
         return os.path.abspath(self.directory)
 
-    def walk(self, links: LinkPolicy, enters: Enters) -> Iterator[Found | Passed]:
-        return walk(self.directory, links, enters)
+    def walk(self, links: LinkPolicy, enters: Enters, tells_directories: bool = False) -> Iterator[Found | Passed]:
+        return walk(self.directory, links, enters, tells_directories)
 
     def path(self, path: bytes) -> str:
         return os.path.join(self.directory, os.fsdecode(path))
@@ -65,7 +67,7 @@ class SeveralRoots:
     def name(self) -> str:
         return "\n".join(os.path.abspath(source) for source in self._sources.values())
 
-    def walk(self, links: LinkPolicy, enters: Enters) -> Iterator[Found | Passed]:
+    def walk(self, links: LinkPolicy, enters: Enters, tells_directories: bool = False) -> Iterator[Found | Passed]:
         def order(name: bytes) -> bytes:
             return name + b"/" if os.path.isdir(self._sources[name]) else name
 
@@ -75,7 +77,10 @@ class SeveralRoots:
                 yield look(name, entry_of(source, name, follows=True), LinkPolicy.FOLLOW)
             elif enters(name):
                 prefix = name + b"/"
-                for item in walk(source, links, lambda path, prefix=prefix: enters(prefix + path)):  # type: ignore[misc]
+                if tells_directories:
+                    yield Found(name, prefix, entry_of(source, name, follows=True))
+                below: Enters = lambda path, prefix=prefix: enters(prefix + path)  # type: ignore[misc]  # noqa: E731
+                for item in walk(source, links, below, tells_directories):
                     path = prefix + item.path if item.path else name
                     if isinstance(item, Found):
                         yield replace(item, path=path, key_path=prefix + item.key_path)
@@ -106,7 +111,7 @@ class ListRoot:
     def name(self) -> str:
         return f"{os.path.abspath(self._directory)}\n{self._label}"
 
-    def walk(self, links: LinkPolicy, enters: Enters) -> Iterator[Found | Passed]:
+    def walk(self, links: LinkPolicy, enters: Enters, tells_directories: bool = False) -> Iterator[Found | Passed]:
         before = b""
         for key_path, name in self._runs.merged():
             if key_path == before:
@@ -133,8 +138,8 @@ class SomeOf:
     def name(self) -> str:
         return self.root.name
 
-    def walk(self, links: LinkPolicy, enters: Enters) -> Iterator[Found | Passed]:
-        return (item for item in self.root.walk(links, enters) if item.path in self.paths)
+    def walk(self, links: LinkPolicy, enters: Enters, tells_directories: bool = False) -> Iterator[Found | Passed]:
+        return (item for item in self.root.walk(links, enters, tells_directories) if item.path in self.paths)
 
     def path(self, path: bytes) -> str:
         return self.root.path(path)

@@ -19,7 +19,7 @@ from typing import Protocol, TypeVar
 from urllib.parse import quote
 
 from fastput.engine.control import persist
-from fastput.engine.job import Job, KnownFile
+from fastput.engine.job import COMPRESSED_SUFFIX, Job, KnownFile
 from fastput.engine.retry import RetryPolicy
 from fastput.engine.small import OnDone, Outcome
 from fastput.errors import FastputError, Interrupted, JournalBusy, JournalError, UsageError
@@ -247,7 +247,7 @@ class Transfer:
             kept[PATH_METADATA] = quote(send.found.key_path, safe="/")
         attributes = replace(template.attributes, metadata=kept)
         attributes.check()
-        uri = self._destination.with_key(send.key)
+        uri = self._destination.with_key(send.key + (COMPRESSED_SUFFIX if template.compression is not None else ""))
         path = self._root.path(send.found.path)
         known = None if entry.is_link else KnownFile(path, entry.size_bytes, entry.mtime_ns)
         return replace(

@@ -37,7 +37,7 @@ _KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A regular file, or a link to be recorded.
+    """A regular file, a link to be recorded, or a directory where those are asked for.
 
     Attributes:
         path: below the root.
@@ -70,16 +70,18 @@ def walk(
     root: str | os.PathLike[str],
     links: LinkPolicy = LinkPolicy.SKIP,
     enters: Callable[[bytes], bool] = lambda directory: True,
+    tells_directories: bool = False,
 ) -> Iterator[Found | Passed]:
     """Everything below a directory, sorted by key_path.
 
     Args:
         root: a directory, or a link to one.
         enters: whether a directory, named by its path below the root, is looked into.
+        tells_directories: those that are looked into are found too, before what lies in them.
     """
     pool = ThreadPoolExecutor(_AHEAD, "fastput-walk")
     try:
-        yield from _Walk(os.fsencode(root), links, enters, pool).run()
+        yield from _Walk(os.fsencode(root), links, enters, pool, tells_directories).run()
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
@@ -136,12 +138,18 @@ class _Listing:
 
 class _Walk:
     def __init__(
-        self, root: bytes, links: LinkPolicy, enters: Callable[[bytes], bool], pool: ThreadPoolExecutor
+        self,
+        root: bytes,
+        links: LinkPolicy,
+        enters: Callable[[bytes], bool],
+        pool: ThreadPoolExecutor,
+        tells_directories: bool,
     ) -> None:
         self._root = root
         self._links = links
         self._enters = enters
         self._pool = pool
+        self._tells_directories = tells_directories
         self._stack: list[_Level] = []
 
     def run(self) -> Iterator[Found | Passed]:
@@ -156,25 +164,27 @@ class _Walk:
             if entry is None:
                 self._stack.pop()
             elif entry.is_directory:
-                if (passed := self._descend(level, entry)) is not None:
-                    yield passed
+                yield from self._descend(level, entry)
             else:
                 yield look(level.prefix + entry.name, entry, self._links)
 
-    def _descend(self, level: _Level, entry: Entry) -> Passed | None:
+    def _descend(self, level: _Level, entry: Entry) -> Iterator[Found | Passed]:
         path = level.prefix + entry.name
         if not self._enters(path):
-            return None
+            return
         listing = level.ahead.popleft() if level.ahead else None
         self._read_ahead(level)
         identity = (entry.device, entry.inode)
         if any(above.identity == identity for above in self._stack):
-            return Passed(path, "a link back to a directory that it lies in", is_directory=True)
+            yield Passed(path, "a link back to a directory that it lies in", is_directory=True)
+            return
         try:
             self._push(path + b"/", identity, listing.result() if listing is not None else self._scan(path))
         except OSError as error:
-            return _unreadable(path, error)
-        return None
+            yield _unreadable(path, error)
+            return
+        if self._tells_directories:
+            yield Found(path, path + b"/", entry)
 
     def _push(self, prefix: bytes, identity: tuple[int, int], listing: _Listing) -> None:
         level = _Level(prefix, identity, listing.entries)

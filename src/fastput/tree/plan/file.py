@@ -37,8 +37,13 @@ class PlanFile:
         return [*words, "--", *self.sources, self.destination]
 
 
-def dump_plan(plan: PlanFile, comments: Sequence[str]) -> str:
-    """TOML. comments: what was reckoned, for people; not read again."""
+def dump_plan(plan: PlanFile, comments: Sequence[str], advised: Mapping[str, str | int | bool]) -> str:
+    """TOML.
+
+    Args:
+        comments: what was reckoned, for people; not read again.
+        advised: options that are worth it, and aren't taken unless somebody says so: keys would be others.
+    """
     lines = [f"# {line}".rstrip() for line in comments]
     lines += [
         "",
@@ -55,6 +60,7 @@ def dump_plan(plan: PlanFile, comments: Sequence[str]) -> str:
         "# Options of fastput put.",
         "[options]",
         *(f"{_key(name)} = {_value(value)}" for name, value in plan.options.items()),
+        *(f"# {_key(name)} = {_value(value)}  # worth it: take the first # away" for name, value in advised.items()),
         "",
         "# What was there when this was made.",
         "[found]",
