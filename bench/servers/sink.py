@@ -81,6 +81,19 @@ UNLIMITED = Store()
 
 
 @dataclass(frozen=True, slots=True)
+class Held:
+    """An object that is under every key that nothing was put under: the bytes of a file over and over."""
+
+    file: Path
+    size_bytes: int
+    crc64nvme: str = ""
+    """Base64, as the store says it."""
+
+    def options(self) -> list[str]:
+        return [f"--object={self.file}", f"--object-bytes={self.size_bytes}", f"--object-crc64nvme={self.crc64nvme}"]
+
+
+@dataclass(frozen=True, slots=True)
 class Sink:
     """A running sink. Its doors are ports: what comes through each is counted apart in the series."""
 
@@ -132,6 +145,7 @@ class Sink:
 def serve(
     store: Store = UNLIMITED,
     *,
+    held: Held | None = None,
     doors: int = 1,
     series: Path | None = None,
     host: str = HOST,
@@ -145,6 +159,7 @@ def serve(
         series: where it writes every 0.1 s what has come in; see bench/sink/inflow.h.
     """
     command = [str(build("sink")), "--bind", host, "--die-with-parent", *["--port=0"] * doors, *store.options()]
+    command += held.options() if held is not None else []
     if series:
         command += ["--series", str(series)]
     with subprocess.Popen(

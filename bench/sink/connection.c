@@ -18,7 +18,7 @@ enum {
     BULK_BYTES = 64 << 10,
 };
 
-enum expected { HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER, ANSWER };
+enum expected { HEAD, BODY, CHUNK_SIZE, CHUNK_DATA, CHUNK_END, TRAILER, ANSWER, SLICE };
 
 struct connection {
     int fd;
@@ -33,6 +33,7 @@ struct connection {
     int buffer_bytes; /* 0: the kernel's choice */
     struct head head;    /* points into head_text */
     enum s3_kind kind;
+    struct s3_slice slice; /* left of an answer */
     size_t have_bytes; /* unread, at the start of text */
     char text[HEAD_BYTES];
     char head_text[HEAD_BYTES];
@@ -73,7 +74,7 @@ static void end_receiving(struct connection *c)
 
 void connection_free(struct connection *c)
 {
-    if (c->expected != HEAD)
+    if (c->expected != HEAD && c->expected != SLICE)
         stats_request(c->kind, c->body_bytes, false);
     end_receiving(c);
     if (c->counted) {
@@ -268,12 +269,21 @@ static enum step answer(struct connection *c)
         const char *status = change_shape(head->query) ? "200 OK" : "400 Bad Request";
         out_bytes = s3_respond(out, status, "", NULL, "");
     } else {
-        out_bytes = s3_answer(head, c->kind, object_bytes, out);
+        out_bytes = s3_answer(head, c->kind, object_bytes, out, &c->slice);
         stats_request(c->kind, c->body_bytes, true);
     }
-    c->expected = HEAD;
+    c->expected = c->slice.left_bytes ? SLICE : HEAD;
     enum step step = send_text(c, out, out_bytes);
-    return head->close ? END : step;
+    return head->close && !c->slice.left_bytes ? END : step;
+}
+
+static enum step send_slice(struct connection *c)
+{
+    enum step step = received(s3_send(c->fd, &c->slice));
+    /* The socket is full, or soon will be: others are served meanwhile. */
+    if (step == ON && c->slice.left_bytes)
+        return WAIT;
+    return step == ON && c->head.close ? END : step;
 }
 
 /* A step that is done, and what is expected after it. */
@@ -295,6 +305,7 @@ static enum step one_step(struct connection *c)
     case CHUNK_END: return then(c, read_line(c, empty, sizeof empty), CHUNK_SIZE);
     case TRAILER: return read_trailer(c);
     case ANSWER: return answer(c);
+    case SLICE: return then(c, send_slice(c), HEAD);
     }
     return END;
 }
@@ -311,5 +322,7 @@ enum progress connection_advance(struct connection *c)
         return ENDED;
     if (c->receiving && shape_on())
         return RATIONED;
+    if (c->expected == SLICE)
+        return SENDING;
     return !answered && c->left_bytes >= BULK_BYTES ? IN_BULK : IN_DIALOGUE;
 }

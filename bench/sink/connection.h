@@ -14,6 +14,8 @@ enum progress {
     IN_DIALOGUE,
     /* In the middle of a body that has a cap: it goes on after its next ration, not when data come. */
     RATIONED,
+    /* In the middle of an answer: it goes on when the client has taken some of it. */
+    SENDING,
     ENDED,
 };
 

@@ -22,6 +22,10 @@ static void header(struct head *out, const char *name, const char *value)
         out->chunked = strcasestr(value, "chunked") != NULL;
     else if (!strcasecmp(name, "expect"))
         out->expect_continue = strcasestr(value, "100-continue") != NULL;
+    else if (!strcasecmp(name, "range"))
+        out->range = value;
+    else if (!strcasecmp(name, "if-match"))
+        out->if_match = value;
     else if (!strcasecmp(name, "connection"))
         out->close = strcasestr(value, "close") != NULL;
     else if (!strncasecmp(name, "x-amz-checksum-", 15) && strcasecmp(name + 15, "algorithm")

@@ -18,6 +18,8 @@ struct head {
     int64_t decoded_bytes;        /* x-amz-decoded-content-length, -1: not given */
     const char *checksum_name;    /* x-amz-checksum-<algorithm>, NULL: not given */
     const char *checksum_value;
+    const char *range;            /* Range and If-Match as they were sent, NULL: not given */
+    const char *if_match;
     bool chunked;                 /* Transfer-Encoding: chunked */
     bool expect_continue;
     bool close;

@@ -1,11 +1,13 @@
 #define _GNU_SOURCE
 #include "s3.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sendfile.h>
 
 #define XML "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
 #define NAMESPACE " xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\""
@@ -313,8 +315,73 @@ static size_t head_answer(const struct object *object, char *out)
                                    (unsigned long long)object->size_bytes);
 }
 
+/* ---- the held object ---- */
+
+static struct s3_held held;
+
+void s3_hold(struct s3_held wanted)
+{
+    held = wanted;
+}
+
+ssize_t s3_send(int socket, struct s3_slice *slice)
+{
+    off_t at = (off_t)(slice->offset_bytes % held.file_bytes);
+    uint64_t here_bytes = held.file_bytes - (uint64_t)at;
+    size_t want_bytes = slice->left_bytes < here_bytes ? slice->left_bytes : here_bytes;
+    ssize_t sent = sendfile(socket, held.fd, &at, want_bytes);
+    if (sent > 0) {
+        slice->offset_bytes += (uint64_t)sent;
+        slice->left_bytes -= (uint64_t)sent;
+    }
+    return sent;
+}
+
+/* "bytes=A-B", "bytes=A-" and "bytes=-N". False: there are no such bytes. */
+static bool find_slice(const char *range, struct s3_slice *slice)
+{
+    uint64_t first = 0, last = held.size_bytes - 1;
+    if (sscanf(range, "bytes=-%" SCNu64, &last) == 1) {
+        first = last < held.size_bytes ? held.size_bytes - last : 0;
+        last = held.size_bytes - 1;
+    } else if (sscanf(range, "bytes=%" SCNu64 "-%" SCNu64, &first, &last) < 1)
+        return false;
+    if (last >= held.size_bytes)
+        last = held.size_bytes - 1;
+    *slice = (struct s3_slice){first, last + 1 - first};
+    return first <= last;
+}
+
+/* A HEAD has the same head and no slice. */
+static size_t held_answer(const struct head *head, char *out, struct s3_slice *slice)
+{
+    char content_range[128] = "";
+    if (head->if_match && strcmp(head->if_match, ETAG))
+        return error(out, "412 Precondition Failed", "PreconditionFailed");
+    *slice = (struct s3_slice){0, held.size_bytes};
+    if (head->range) {
+        if (!find_slice(head->range, slice)) {
+            slice->left_bytes = 0;
+            return error(out, "416 Requested Range Not Satisfiable", "InvalidRange");
+        }
+        snprintf(content_range, sizeof content_range,
+                 "Content-Range: bytes %" PRIu64 "-%" PRIu64 "/%" PRIu64 "\r\n", slice->offset_bytes,
+                 slice->offset_bytes + slice->left_bytes - 1, held.size_bytes);
+    }
+    size_t used = begin(out, head->range ? "206 Partial Content" : "200 OK");
+    used += (size_t)snprintf(out + used, ANSWER_BYTES - used,
+                             "ETag: " ETAG "\r\nContent-Type: application/octet-stream\r\n"
+                             "Last-Modified: Thu, 01 Jan 2026 00:00:00 GMT\r\nAccept-Ranges: bytes\r\n"
+                             "x-amz-checksum-crc64nvme: %s\r\nx-amz-checksum-type: FULL_OBJECT\r\n"
+                             "%sContent-Length: %" PRIu64 "\r\n\r\n",
+                             held.crc64nvme, content_range, slice->left_bytes);
+    if (strcmp(head->method, "GET"))
+        slice->left_bytes = 0;
+    return used;
+}
+
 static size_t answer_locked(const struct head *head, enum s3_kind kind, uint64_t object_bytes,
-                            char *out)
+                            char *out, struct s3_slice *slice)
 {
     uint64_t size_bytes;
     switch (kind) {
@@ -338,8 +405,12 @@ static size_t answer_locked(const struct head *head, enum s3_kind kind, uint64_t
         object_remove(head->path);
         return no_content(out);
     case S3_HEAD_OBJECT:
+        if (held.size_bytes && !*object_slot(head->path))
+            return held_answer(head, out, slice);
         return head_answer(*object_slot(head->path), out);
     case S3_GET_OBJECT:
+        if (held.size_bytes && !*object_slot(head->path))
+            return held_answer(head, out, slice);
         return error(out, "404 Not Found", "NoSuchKey");
     case S3_PUT_BUCKET:
     case S3_HEAD_BUCKET:
@@ -369,10 +440,12 @@ static size_t answer_locked(const struct head *head, enum s3_kind kind, uint64_t
     }
 }
 
-size_t s3_answer(const struct head *head, enum s3_kind kind, uint64_t object_bytes, char *out)
+size_t s3_answer(const struct head *head, enum s3_kind kind, uint64_t object_bytes, char *out,
+                 struct s3_slice *slice)
 {
+    *slice = (struct s3_slice){0};
     pthread_mutex_lock(&store_lock);
-    size_t out_bytes = answer_locked(head, kind, object_bytes, out);
+    size_t out_bytes = answer_locked(head, kind, object_bytes, out, slice);
     pthread_mutex_unlock(&store_lock);
     return out_bytes;
 }

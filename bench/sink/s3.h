@@ -41,9 +41,29 @@ enum { ANSWER_BYTES = 40960 };
 
 enum s3_kind s3_classify(const struct head *head);
 
+/* Every key that nothing was put under is this object, if size_bytes isn't 0: a file's bytes over and over. */
+struct s3_held {
+    int fd;
+    uint64_t file_bytes;
+    uint64_t size_bytes;
+    const char *crc64nvme; /* base64 */
+};
+
+void s3_hold(struct s3_held held);
+
+/* Bytes of the held object that follow an answer. */
+struct s3_slice {
+    uint64_t offset_bytes;
+    uint64_t left_bytes;
+};
+
+/* Sends some of it over a socket that doesn't wait; as sendfile() returns. */
+ssize_t s3_send(int socket, struct s3_slice *slice);
+
 /* Carries out the request, whose body held `object_bytes` of data, and writes
- * the whole response to `out` (ANSWER_BYTES); returns its length. */
-size_t s3_answer(const struct head *head, enum s3_kind kind, uint64_t object_bytes, char *out);
+ * the response to `out` (ANSWER_BYTES), all but the slice; returns its length. */
+size_t s3_answer(const struct head *head, enum s3_kind kind, uint64_t object_bytes, char *out,
+                 struct s3_slice *slice);
 
 /* Response with a status such as "200 OK" and a body of `type`. */
 size_t s3_respond(char *out, const char *status, const char *headers, const char *type,

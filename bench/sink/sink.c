@@ -17,6 +17,7 @@
 #include "stats.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <math.h>
 #include <netinet/tcp.h>
@@ -27,6 +28,7 @@
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -58,6 +60,12 @@ static void listen_to(struct loop *loop, struct connection *c)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = c};
     if (epoll_ctl(loop->epoll, EPOLL_CTL_ADD, connection_fd(c), &event))
         connection_free(c);
+}
+
+static void wait_for(struct loop *loop, struct connection *c, uint32_t what)
+{
+    struct epoll_event event = {.events = what, .data.ptr = c};
+    epoll_ctl(loop->epoll, EPOLL_CTL_MOD, connection_fd(c), &event);
 }
 
 static void put_on_rations(struct loop *loop, struct connection *c)
@@ -112,6 +120,8 @@ static void *loop_main(void *argument)
                 connection_free(c);
             else if (progress == RATIONED)
                 put_on_rations(loop, c);
+            else if ((progress == SENDING) != !(ready[i].events & EPOLLIN))
+                wait_for(loop, c, progress == SENDING ? EPOLLOUT : EPOLLIN);
         }
         if (loop->rationed_count) {
             int64_t now_ns = shape_now_ns();
@@ -169,7 +179,7 @@ static void *door_main(void *argument)
 {
     const struct door *door = argument;
     for (unsigned next = 0;; next++) {
-        int fd = accept4(door->listener, NULL, NULL, SOCK_CLOEXEC);
+        int fd = accept4(door->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0)
             continue;
         struct connection *c = connection_new(fd, door->inflow);
@@ -208,10 +218,15 @@ int main(int argc, char **argv)
         {"connection-rate", required_argument, NULL, 'c'},
         {"knee", required_argument, NULL, 'k'},
         {"die-with-parent", no_argument, NULL, 'd'},
+        {"object", required_argument, NULL, 'o'},
+        {"object-bytes", required_argument, NULL, 'n'},
+        {"object-crc64nvme", required_argument, NULL, 'm'},
         {0},
     };
     const char *address = "127.0.0.1", *series_path = NULL;
     struct shape shape = {0};
+    struct s3_held held = {.fd = -1, .crc64nvme = ""};
+    struct stat object;
     int ports[DOORS_MAX] = {0}, given_ports = 0;
     bool good = true;
     for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -228,6 +243,9 @@ int main(int argc, char **argv)
         case 'r': shape.rate_bytes_per_s = number(optarg); break;
         case 'c': shape.connection_rate_bytes_per_s = number(optarg); break;
         case 'k': shape.knee = (unsigned)strtoul(optarg, NULL, 10); break;
+        case 'o': held.fd = open(optarg, O_RDONLY | O_CLOEXEC); break;
+        case 'n': held.size_bytes = strtoull(optarg, NULL, 10); break;
+        case 'm': held.crc64nvme = optarg; break;
         case 'd': prctl(PR_SET_PDEATHSIG, SIGTERM); break;
         default: good = false;
         }
@@ -235,13 +253,20 @@ int main(int argc, char **argv)
     int door_count = given_ports ? given_ports : 1;
     for (int i = 0; i < door_count; i++)
         good &= ports[i] >= 0 && ports[i] <= 65535;
+    if (held.size_bytes) {
+        good &= fstat(held.fd, &object) == 0 && object.st_size > 0;
+        held.file_bytes = (uint64_t)object.st_size;
+        s3_hold(held);
+    }
     if (!good || loop_count < 1 || loop_count > LOOPS_MAX || optind < argc || !shape_set(shape)) {
         fprintf(stderr, "usage: sink [--port N]... [--bind ADDRESS] [--stats FILE] [--series FILE] "
                         "[--threads N] [--rate BYTES_PER_S [--knee CONNECTIONS]] "
-                        "[--connection-rate BYTES_PER_S] [--die-with-parent]\n");
+                        "[--connection-rate BYTES_PER_S] [--die-with-parent] "
+                        "[--object FILE --object-bytes N [--object-crc64nvme BASE64]]\n");
         return 2;
     }
 
+    signal(SIGPIPE, SIG_IGN); /* sendfile() has no MSG_NOSIGNAL */
     static sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
