@@ -26,7 +26,7 @@ def tree(case: Case, tmp_path: Path) -> Case:
 
 @pytest.mark.parametrize("compress", [[], ["--compress=1"]])
 def test_it_goes_on(tree: Case, tmp_path: Path, compress: list[str]) -> None:
-    kill_at(tree, lambda moment: moment.is_answer("UploadPart", 8), "--pack", *compress)
+    kill_at(tree, lambda moment: moment.is_answer("UploadPart", 8), "--pack", "--concurrency", "1", *compress)
     ended = tree.end(tree.start("--pack", *compress))
     assert (ended.status, ended.err) == (0, ""), ended
     sent = next(event for event in ended.events if event["event"] == "sent")
