@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fastput.formats.tail import Tail, load_tail
 from tests.crash.conftest import PART_BYTES, Case
 from tests.crash.test_kill import kill_at
 from tests.support.content import MIB, crc64nvme_base64
@@ -70,3 +71,16 @@ def test_bytes_that_were_changed_behind_its_back(samples: Case) -> None:
     assert sent.resumed_bytes == 0
     assert "isn't what it was" in sent.notes
     check(samples, sent.event)
+
+
+def test_all_of_it_had_been_sent(samples: Case) -> None:
+    """Killed before Complete: nothing is added to what the last part ends with."""
+    kill_at(samples, lambda moment: moment.is_request("Complete"), "--compress=1", "--concurrency", "1")
+    sent = samples.put("--compress=1")
+    check(samples, sent.event)
+    stored = samples.s3.get_object(Bucket=samples.bucket, Key=sent.event["key"])["Body"].read()
+    tail = load_tail(stored, len(stored))
+    assert isinstance(tail, Tail)
+    assert tail.table is not None
+    assert tail.table.content_bytes == SIZE_BYTES
+    samples.check_left()

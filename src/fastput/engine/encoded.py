@@ -78,6 +78,7 @@ class EncodedSource(SourceBase):
         self._content_bytes = 0
         self._content_crc64nvme = 0
         self._is_one_piece = False
+        self._was_whole = False  # an earlier run has sent the end, too: it goes with the last of the content
 
     def stat(self) -> SourceStat | None:
         return self._source.stat()
@@ -87,6 +88,8 @@ class EncodedSource(SourceBase):
 
     def read(self, length_bytes: int) -> Piece:
         """Frames of about so many bytes together; with the last of them, what an object ends with."""
+        if self._was_whole:
+            return Piece([], is_last=True)
         is_first = not self._frames
         if self._leveler.needs_sample:
             self._sample()
@@ -128,6 +131,7 @@ class EncodedSource(SourceBase):
         for note in notes:
             self._take(*parse_note(note))
         self._begun_bytes = self._content_bytes
+        self._was_whole = self._content_bytes == self._source.size_bytes
         return None
 
     def close(self) -> None:
