@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -186,6 +187,40 @@ def test_what_keeps_all_of_them_from_being_sent() -> None:
     account = shipped.run(send_of(b"f%06d" % number) for number in range(10_000))
     assert account.failed == len(begun) <= 64
     assert account.planned == len(told.of)
+
+
+@settings(max_examples=60, deadline=None)
+@given(sends.filter(bool), st.data())
+def test_telling_fails(outcomes: dict[bytes, str], data: st.DataObject) -> None:
+    """Nothing more is begun, and it is raised when nothing is under way any more."""
+    told, left = Told(), [data.draw(st.integers(1, len(outcomes)))]
+    under_way, tell = [0], told._tell
+
+    def fails(path: bytes, what: str) -> None:
+        tell(path, what)
+        left[0] -= 1
+        if not left[0]:
+            raise OSError("no space left")
+
+    told._tell = fails  # type: ignore[method-assign]
+
+    def send(sends: Sequence[Send], on_sent: OnSent) -> None:
+        assert left[0] > 0
+        under_way[0] += len(sends)
+        for each in sends:
+            outcome = OUTCOMES[outcomes[each.found.path]] or receipt_of(each)
+            pool.submit(ended, [(each, outcome)], on_sent)
+
+    def ended(results: Sequence[tuple[Send, Receipt | FastputError]], on_sent: OnSent) -> None:
+        hashlib.sha256(bytes(100_000)).digest()  # takes a moment, as a request does
+        under_way[0] -= len(results)
+        on_sent(results)
+
+    with ThreadPoolExecutor(1) as pool:
+        shipped = Shipment(send, _never, told, ShipOptions(), None, threading.Event())
+        with pytest.raises(OSError, match="no space left"):
+            shipped.run(send_of(path) for path in sorted(outcomes))
+        assert under_way == [0]
 
 
 def test_the_largest_goes_first() -> None:

@@ -140,7 +140,8 @@ class Shipment:
         self._has_to_know = options.order not in (Order.LARGEST, Order.NAME)
         self._last: list[Send] = []
         self._is_all_known = False
-        self._is_hopeless = False
+        self._given_up: str | None = None
+        self._event_error: Exception | None = None
         self._asked = 0
         self._done: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._noted: list[ConfirmedFile] = []
@@ -158,31 +159,49 @@ class Shipment:
         most = self._options.most_errors
         if self._stop.is_set():
             return "interrupted"
-        if self._is_hopeless:
-            return "not tried: they would have failed as the others"
+        if self._given_up is not None:
+            return self._given_up
         return "not tried: too many had failed" if most is not None and self.account.failed >= most else None
 
     def run(self, decisions: Iterator[Decision]) -> Account:
         """Until all that was decided has been done, or too much has failed.
 
         Raises:
-            Whatever decisions raises, when what is under way has ended.
+            Whatever decisions or events raise, when what is under way has ended: nothing arrives on the store later.
         """
-        with ThreadPoolExecutor(_ASKING_THREADS, "fastput-ask") as pool:
-            try:
-                for decision in decisions:
-                    self._take(decision, pool)
-                    self._go_on(lambda: self._is_full or self._asked >= _MOST_ASKED)
-                    if self._why_not is not None:
-                        break
-            finally:
-                self._is_all_known = True
+        failure: Exception | None = None
+        try:
+            with ThreadPoolExecutor(_ASKING_THREADS, "fastput-ask") as pool:
                 try:
-                    self._go_on(lambda: self._is_busy)
-                finally:
-                    self._note(is_end=True)
-        self._finish()
+                    for decision in decisions:
+                        self._take(decision, pool)
+                        self._go_on(lambda: self._is_full or self._asked >= _MOST_ASKED)
+                        if self._why_not is not None:
+                            break
+                except Exception as error:
+                    failure = error
+                self._is_all_known = True
+                self._go_on(lambda: self._is_busy)
+            if failure is None:
+                self._finish()
+        except KeyboardInterrupt:
+            self._given_up = "interrupted"
+            raise
+        finally:
+            self._note(is_end=True)
+        if failure := failure or self._event_error:
+            raise failure
         return self.account
+
+    def _tell(self, event: Callable[..., None], *what: object) -> None:
+        """Events that raise end the transfer, but not in the middle of one of its steps."""
+        if self._event_error is not None:
+            return
+        try:
+            event(*what)
+        except Exception as error:
+            self._event_error = error
+            self._given_up = "not tried: telling of the others failed"
 
     def _take(self, decision: Decision, pool: ThreadPoolExecutor) -> None:
         match decision:
@@ -258,7 +277,7 @@ class Shipment:
             for send in sends:
                 self.account.sent += 1
                 self.account.sent_bytes += send.found.entry.size_bytes
-                self._events.planned(send)
+                self._tell(self._events.planned, send)
         else:
             those.under_way += len(sends)
             self._send(sends, lambda results: self._done.put(lambda: self._ended(results)))
@@ -282,7 +301,7 @@ class Shipment:
         if receipt.source_stat is not None:
             crc64nvme = decode_crc(receipt.crc64nvme)
             self._noted.append(ConfirmedFile(send.found.key_path, receipt.source_stat, receipt.etag, crc64nvme))
-        self._events.sent(send, receipt)
+        self._tell(self._events.sent, send, receipt)
 
     def _answered(self, ask: Ask, done: Future[Send | Skip]) -> None:
         self._asked -= 1
@@ -301,15 +320,15 @@ class Shipment:
 
     def _skip(self, skip: Skip) -> None:
         self.account.skipped[skip.reason] += 1
-        self._events.skipped(skip)
+        self._tell(self._events.skipped, skip)
 
     def _fail(self, path: bytes, error: FastputError) -> None:
         self.account.failed += 1
         if isinstance(error, _FOR_ALL):
-            self._is_hopeless = True
+            self._given_up = "not tried: they would have failed as the others"
         if self.account.first_error is None or isinstance(self.account.first_error, Interrupted):
             self.account.first_error = error
-        self._events.failed(path, error)
+        self._tell(self._events.failed, path, error)
 
     def _note(self, is_end: bool = False) -> None:
         """Writes down what was confirmed, now and then."""
@@ -333,5 +352,4 @@ class Shipment:
                 self._queue_of(send).waiting.add(send)
         self._last = []
         self._go_on(lambda: self._is_busy)
-        self._note(is_end=True)
 
