@@ -180,15 +180,7 @@ def _in_turns(
 
 def _cost(command: Sequence[str], url: str, directory: Path) -> process.Cost:
     with tempfile.TemporaryDirectory(prefix="run-", dir=directory) as name:
-        (place := Path(name, "run")).mkdir()
-        environment = _environment(Path(name), url)
-        with process.start(command, environment, place) as running:
-            if not running.ended_within(TIMEOUT_S):
-                raise TimeoutError(f"{command[-1]} takes longer than {TIMEOUT_S:.0f} s")
-            cost = running.cost()
-            if running.process.returncode or cost is None:
-                raise RuntimeError(running.output_tail(1000))
-            return cost
+        return process.cost_of(command, _environment(Path(name), url), Path(name, "run"), TIMEOUT_S)
 
 
 def _environment(home: Path, url: str) -> dict[str, str]:

@@ -19,6 +19,8 @@ from pathlib import Path
 from bench.build import build
 from bench.lab.namespace import HERE, Namespace
 
+OUTPUT_TAIL_CHARACTERS = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -86,3 +88,23 @@ def start(
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+
+
+def cost_of(command: Sequence[str], environment: Mapping[str, str], directory: Path, timeout_s: float) -> Cost:
+    """What a command has cost that has to end well.
+
+    Args:
+        directory: made here, for what start() keeps.
+
+    Raises:
+        TimeoutError: it takes longer.
+        RuntimeError: it failed.
+    """
+    directory.mkdir()
+    with start(command, environment, directory) as running:
+        if not running.ended_within(timeout_s):
+            raise TimeoutError(f"{' '.join(command)} takes longer than {timeout_s:.0f} s")
+        cost = running.cost()
+        if running.process.returncode or cost is None:
+            raise RuntimeError(running.output_tail(OUTPUT_TAIL_CHARACTERS))
+        return cost

@@ -90,15 +90,8 @@ def _measure(root: Path, url: str, runs: int) -> dict[str, dict[str, float]]:
 
 def _cost(command: Sequence[str]) -> process.Cost:
     with tempfile.TemporaryDirectory(prefix="fastput-trees-") as name:
-        (directory := Path(name, "run")).mkdir()
         environment = peers.environment(Path(name), peers.Target("", "bucket", "key"))
-        with process.start(command, environment, directory) as running:
-            if not running.ended_within(TIMEOUT_S):
-                raise TimeoutError(f"{command[3]} takes longer than {TIMEOUT_S:.0f} s")
-            cost = running.cost()
-            if running.process.returncode or cost is None:
-                raise RuntimeError(running.output_tail(1000))
-            return cost
+        return process.cost_of(command, environment, Path(name, "run"), TIMEOUT_S)
 
 
 if __name__ == "__main__":

@@ -141,8 +141,7 @@ class Core:
 
     def _submit(self, job: Job) -> Future[Receipt]:
         with self._lock:
-            if self._is_closed:
-                raise UsageError("this client is closed")
+            self._check_open()
             future = self._engine.submit(job)
             self._pending.add(future)
         future.add_done_callback(self._pending.discard)
@@ -150,8 +149,7 @@ class Core:
 
     def _submit_all(self, jobs: Sequence[Job], on_done: OnDone) -> None:
         with self._lock:
-            if self._is_closed:
-                raise UsageError("this client is closed")
+            self._check_open()
             self._engine.submit_all(jobs, on_done)
 
     def _verify(self, source: Sendable, uri: ObjectUri, deep: bool = False) -> Verification:
@@ -159,8 +157,7 @@ class Core:
 
         self._check_process()
         with self._lock:
-            if self._is_closed:
-                raise UsageError("this client is closed")
+            self._check_open()
             if self._verifier is None:
                 self._verifier = Verifier(self._store)
         with contextlib.closing(open_source(source)) as opened:
@@ -171,8 +168,7 @@ class Core:
 
         self._check_process()
         with self._lock:
-            if self._is_closed:
-                raise UsageError("this client is closed")
+            self._check_open()
             if self._archives is None:
                 self._archives = Archives(self._store, window=self._concurrency)
             return self._archives
@@ -181,8 +177,7 @@ class Core:
         from fastput.client.reading.download import Downloads  # only who downloads pays for it
 
         with self._lock:
-            if self._is_closed:
-                raise UsageError("this client is closed")
+            self._check_open()
             if self._downloads is None:
                 self._downloads = Downloads(
                     self._store,
@@ -201,12 +196,9 @@ class Core:
         self._check_process()
         self._stop.set()
         self._engine.cancel(reason)
-        if self._verifier is not None:
-            self._verifier.cancel()
-        if self._downloads is not None:
-            self._downloads.cancel()
-        if self._archives is not None:
-            self._archives.cancel()
+        for reader in (self._verifier, self._downloads, self._archives):
+            if reader is not None:
+                reader.cancel()
 
     def close(self) -> None:
         """Waits for what was submitted, then ends threads and connections. May be called twice."""
@@ -217,12 +209,9 @@ class Core:
             self._is_closed = True
             pending = set(self._pending)
         wait(pending)
-        if self._verifier is not None:
-            self._verifier.close()
-        if self._downloads is not None:
-            self._downloads.close()
-        if self._archives is not None:
-            self._archives.close()
+        for reader in (self._verifier, self._downloads, self._archives):
+            if reader is not None:
+                reader.close()
         self._engine.close()
         self._connector.close()
         if self._trace is not None:
@@ -239,6 +228,11 @@ class Core:
         if kind is not None:
             self.cancel()
         self.close()
+
+    def _check_open(self) -> None:
+        """With the lock held."""
+        if self._is_closed:
+            raise UsageError("this client is closed")
 
     def _check_process(self) -> None:
         if os.getpid() != self._pid:
