@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastput.native.scan import Entry
 from fastput.tree.keys import BadName, Keys
-from fastput.tree.times import Preserve, is_time, metadata
+from fastput.tree.times import Preserve, is_time, kept_mtime_ns, metadata
 
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=30)
 paths = texts.map(str.encode)
@@ -91,3 +91,18 @@ def test_owner_and_mode() -> None:
     assert kept == {"mtime": "0.000000000", "mode": "100640", "uid": "1000", "gid": "100"}
     kept = metadata(entry(0), Preserve.FSX)
     assert (kept["file-permissions"], kept["file-owner"], kept["file-group"]) == ("0100640", "1000", "100")
+
+
+@pytest.mark.parametrize(
+    ("kept", "mtime_ns"),
+    [
+        ({"mtime": "1700000000"}, 1700000000_000000000),
+        ({"mtime": "-1.5"}, -1_500000000),
+        ({"mtime": "1.0000000019"}, 1_000000001),
+        ({"file-mtime": "1700000000123456789ns"}, 1700000000_123456789),
+        ({"mtime": "yesterday"}, None),
+        ({}, None),
+    ],
+)
+def test_times_that_are_kept(kept: dict[str, str], mtime_ns: int | None) -> None:
+    assert kept_mtime_ns(kept) == mtime_ns

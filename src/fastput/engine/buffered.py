@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastput.engine.digests import Digests
+from fastput.engine.job import Job
 from fastput.model import Checksum, Part, encode_crc
 from fastput.native.crc import crc32c, crc64nvme
 from fastput.profile import Protection
@@ -76,6 +77,12 @@ def buffer_part(
     elif protection.checksum is Checksum.MD5 and md5 is not None:
         value = base64.b64encode(md5.digest()).decode()
     return BufferedPart(data, crc, value, md5.hexdigest() if md5 else None, is_last, note)
+
+
+def copies_in_memory(source: Source, protection: Protection, job: Job) -> int:
+    """How often a part is in memory: 1 if it goes from the source straight into the send buffer."""
+    is_buffered = source.size_bytes is None or protection.is_before_body or job.verifies_etag or bool(job.digests)
+    return 2 if is_buffered else 1
 
 
 def _md5(data: Sequence[bytes | bytearray]) -> hashlib._Hash:

@@ -77,10 +77,7 @@ class Finisher:
 
     def look_up(self, completion: Completion) -> Completed | None:
         """The object that Complete made, if it is there and is what was sent."""
-        info = persist(lambda: self.store.head(self.uri), self.policy, self.stop, has_answered=True)
-        if info is None or not is_ours(info, completion, self.protection.checksum):
-            return None
-        return Completed(info.etag, info.version_id, info.checksums if info.is_full_object else {})
+        return look_up(self.store, self.uri, completion, self.protection.checksum, self.policy, self.stop)
 
     def _complete(self, completion: Completion, upload_id: str) -> Completed:
         attempt = 0
@@ -135,6 +132,16 @@ class Finisher:
         except FastputError:
             pass
         return True
+
+
+def look_up(
+    store: Store, uri: ObjectUri, completion: Completion, checksum: Checksum, policy: RetryPolicy, stop: threading.Event
+) -> Completed | None:
+    """The object under a key, if it is what was sent."""
+    info = persist(lambda: store.head(uri), policy, stop, has_answered=True)
+    if info is None or not is_ours(info, completion, checksum):
+        return None
+    return Completed(info.etag, info.version_id, info.checksums if info.is_full_object else {})
 
 
 def is_ours(info: ObjectInfo, completion: Completion, checksum: Checksum) -> bool:

@@ -20,7 +20,7 @@ from fastput.codec import Codec
 from fastput.engine.job import Compression
 from fastput.engine.leveler import Leveler
 from fastput.formats.seekable import Frame
-from fastput.formats.tail import Facts, IndexPlace, tail_bytes
+from fastput.formats.tail import ENCODING_METADATA, Facts, IndexPlace, tail_bytes
 from fastput.limits import AMAZON_S3, MIB
 from fastput.model import Checksum, Content, Part, SourceStat, encode_crc
 from fastput.native.crc import crc64nvme, crc64nvme_combine
@@ -109,7 +109,7 @@ class EncodedSource(SourceBase):
         return Piece(taken, is_last, _note(frames, crc))
 
     def metadata(self) -> Mapping[str, str]:
-        said = {"fastput-encoding": self._encoding, "fastput-frame-size": str(self._frame_bytes)}
+        said = {ENCODING_METADATA: self._encoding, "fastput-frame-size": str(self._frame_bytes)}
         if (size_bytes := self._content_bytes if self._is_one_piece else self._source.size_bytes) is not None:
             said["fastput-content-size"] = str(size_bytes)
         if self._is_one_piece:

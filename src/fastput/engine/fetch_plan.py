@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
-from fastput.answers import EXPIRED_CREDENTIALS, is_throttling, parse_answer, to_error, unreachable, was_replaced
+from fastput.answers import was_replaced
 from fastput.engine.request import object_path
 from fastput.engine.retry import RetryPolicy
-from fastput.engine.verdict import Verdict
-from fastput.errors import CredentialsError, FastputError, StoreError
+from fastput.engine.verdict import Verdict, judge_failure, judge_refusal
+from fastput.errors import FastputError, StoreError
 from fastput.limits import DEFAULT_PART_BYTES, DEFAULT_WINDOW, MIB
 from fastput.model import Endpoint, ObjectUri, Part
 from fastput.native.landing import Landing
@@ -19,7 +18,6 @@ from fastput.transport import Failure, Fetch, Response, Ticket
 
 # Of a connection, in an object that is cut finer: when there is nothing left to begin, they end one by one.
 _RANGES_EACH = 4
-_MAX_RETRY_AFTER_S = 60.0
 
 
 def range_bytes(size_bytes: int) -> int:
@@ -78,14 +76,10 @@ def judge_fetch(
     Args:
         has_answered: the endpoint has answered before: then TLS that fails is a disturbance, not a wrong set-up.
     """
-    if response.failure is Failure.CREDENTIALS:
-        return Verdict(CredentialsError(f"{uri}: no credentials: {response.reason}"))
     if response.failure is Failure.BODY:
         return Verdict(FastputError(f"{uri}: could not write what was read: {response.reason}"))
     if response.failure is not None:
-        error: FastputError = unreachable(uri, endpoint.url, response.reason, response.failure is Failure.TLS)
-        error.is_temporary |= has_answered
-        return Verdict(error, is_throttling=response.failure is Failure.TIMEOUT)
+        return judge_failure(uri, endpoint, None, response, has_answered)
     action = f"read bytes {part.offset_bytes} to {part.offset_bytes + part.length_bytes - 1}"
     if response.status in (200, 206):
         if etag and response.headers.get("etag", etag) != etag:
@@ -96,16 +90,7 @@ def judge_fetch(
         return Verdict(StoreError(text, bucket=uri.bucket, key=uri.key, status=response.status))
     if response.status == 412:
         return Verdict(was_replaced(uri))
-    answer = parse_answer(response.status, response.headers, response.body)
-    retry_after_s = 0.0
-    with contextlib.suppress(ValueError):  # it may be a date, which nobody sends here
-        retry_after_s = min(_MAX_RETRY_AFTER_S, max(0.0, float(response.headers.get("retry-after", "0"))))
-    return Verdict(
-        to_error(answer, uri, action),
-        is_throttling=is_throttling(answer),
-        is_expired=answer.code in EXPIRED_CREDENTIALS,
-        retry_after_s=retry_after_s,
-    )
+    return judge_refusal(uri, action, None, response)
 
 
 def retry_delay_s(

@@ -20,24 +20,23 @@ from dataclasses import replace
 from typing import Protocol
 
 from fastput.engine.again import Sending, Step, Try, late_step, retry_delay_s
-from fastput.engine.buffered import BufferedPart, buffer_part
-from fastput.engine.completion import is_ours
-from fastput.engine.control import persist
+from fastput.engine.buffered import BufferedPart, buffer_part, copies_in_memory
+from fastput.engine.completion import look_up
 from fastput.engine.digests import Digests
 from fastput.engine.job import Job, attributes_of
 from fastput.engine.links import Link
 from fastput.engine.multipart import Completion, MultipartUpload
 from fastput.engine.plan import needed_bytes
 from fastput.engine.request import part_request, put_request
-from fastput.engine.resume import is_md5
 from fastput.engine.shared import Shared
 from fastput.engine.takeover import digest_part
-from fastput.engine.verdict import Verdict, judge
+from fastput.engine.verdict import EtagSays, Verdict, etag_says, judge
 from fastput.errors import FastputError, IntegrityError, ObjectExists
-from fastput.model import Checksum, ConfirmedPart, Endpoint, ObjectInfo, Part, encode_crc
+from fastput.model import Checksum, ConfirmedPart, Endpoint, Part, encode_crc
 from fastput.native.slicer import ChainBody, PartBody
 from fastput.profile import Protection
 from fastput.source import Source
+from fastput.store import Completed
 from fastput.transport import Failure, Response
 
 
@@ -342,14 +341,16 @@ class PartSender:
         etag = response.headers["etag"]
         note = buffered.note if buffered else b""
         confirmed = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, checksum, note)
-        self._machine.confirmed(confirmed)
-        self._source.was_sent(part)
-        self.sent_bytes += part.length_bytes
-        self._shared.sent_bytes += part.length_bytes
-        self._owner.confirmed(confirmed)
+        self._was_confirmed(part, confirmed)
         if self._is_stopped:
             self._owner.settle()
         self._shared.pump()
+
+    def _was_confirmed(self, part: Part, confirmed: ConfirmedPart) -> None:
+        self._machine.confirmed(confirmed)
+        self._source.was_sent(part)
+        self._count_sent(part.length_bytes)
+        self._owner.confirmed(confirmed)
 
     def _loser_ended(self, sending: Sending, taken: Response | None) -> None:
         """The other request of a confirmed part has ended."""
@@ -360,8 +361,7 @@ class PartSender:
         is_in_doubt = taken is not None and not self._is_stopped and self._machine.doubt(number, taken.headers["etag"])
         if is_in_doubt:
             self._count_resent(sending.part)
-            self.sent_bytes -= sending.part.length_bytes
-            self._shared.sent_bytes -= sending.part.length_bytes
+            self._count_sent(-sending.part.length_bytes)
         if is_in_doubt and sending.buffered is not None:
             sending.is_confirmed = False  # it keeps its bytes: a stream isn't read again, nor digests fed twice
         else:
@@ -373,17 +373,14 @@ class PartSender:
 
     def _etag_mismatch(self, sending: Sending, response: Response) -> IntegrityError | None:
         """--verify etag: the store's MD5 of the part isn't ours."""
-        etag = response.headers["etag"].strip('"').lower()
         md5 = sending.buffered.md5 if sending.buffered is not None else None
-        is_opaque = "x-amz-server-side-encryption-customer-algorithm" in response.headers
-        is_opaque |= response.headers.get("x-amz-server-side-encryption", "").startswith("aws:kms")
-        is_opaque |= not is_md5(etag)
         if not self._job.verifies_etag or md5 is None:
             return None
-        if is_opaque or etag == md5:
-            self.has_opaque_etags |= is_opaque
+        said = etag_says(md5, response)
+        self.has_opaque_etags |= said is EtagSays.NOTHING
+        if said is not EtagSays.OTHER:
             return None
-        uri = self._job.uri
+        uri, etag = self._job.uri, response.headers["etag"].strip('"')
         return IntegrityError(
             f"{uri}: the MD5 of part {sending.part.number} is {md5}, and the store's ETag {etag}: it received other "
             "bytes than were read",
@@ -424,27 +421,21 @@ class PartSender:
         """--no-clobber met an object, after an answer was lost: is it our own?"""
         part, buffered, uri = sending.part, sending.buffered, self._job.uri
         crc64nvme = buffered.crc64nvme if buffered else sent.body.crc64nvme
-        shared, source = self._shared, self._source
+        shared, source, checksum = self._shared, self._source, self._protection.checksum
 
-        def look() -> tuple[ObjectInfo | None, str]:
-            info = persist(lambda: shared.store.head(uri), shared.retry, shared.stop, has_answered=True)
-            if buffered is not None:
-                return info, buffered.md5_of()
-            return info, digest_part(source, part).md5.hex()
-
-        def looked(done: Future[tuple[ObjectInfo | None, str]]) -> None:
-            self._release(sending)
-            info, etag = done.result()
-            mine = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, etag, crc64nvme, None)
+        def look() -> tuple[ConfirmedPart, Completed | None]:
+            md5 = buffered.md5_of() if buffered is not None else digest_part(source, part).md5.hex()
+            mine = ConfirmedPart(part.number, part.offset_bytes, part.length_bytes, md5, crc64nvme, None)
             completion = Completion(None, (mine,), part.length_bytes, crc64nvme)
-            if info is None or not is_ours(info, completion, self._protection.checksum):
+            return mine, look_up(shared.store, uri, completion, checksum, shared.retry, shared.stop)
+
+        def looked(done: Future[tuple[ConfirmedPart, Completed | None]]) -> None:
+            self._release(sending)
+            mine, found = done.result()
+            if found is None:
                 raise error
-            self.version_id = info.version_id
-            confirmed = replace(mine, etag=info.etag)
-            self._machine.confirmed(confirmed)
-            self.sent_bytes += part.length_bytes
-            self._shared.sent_bytes += part.length_bytes
-            self._owner.confirmed(confirmed)
+            self.version_id = found.version_id
+            self._was_confirmed(part, replace(mine, etag=found.etag))
 
         shared.loop.control(look, lambda done: self._owner.guard(lambda: looked(done)))
 
@@ -471,6 +462,10 @@ class PartSender:
         self._shared.sent_bytes -= self.sent_bytes
         self._shared.resent_bytes += self.sent_bytes
 
+    def _count_sent(self, length_bytes: int) -> None:
+        self.sent_bytes += length_bytes
+        self._shared.sent_bytes += length_bytes
+
     def _count_resent(self, part: Part) -> None:
         self.resent_bytes += part.length_bytes
         self._shared.resent_bytes += part.length_bytes
@@ -492,12 +487,6 @@ class PartSender:
         del self._sending[sending.part.number]
         self._give_slot_back(sending)
         self._shared.budget.release(sending.held_bytes)
-
-
-def copies_in_memory(source: Source, protection: Protection, job: Job) -> int:
-    """How often a part is in memory: 1 if it goes from the source straight into the send buffer."""
-    is_buffered = source.size_bytes is None or protection.is_before_body or job.verifies_etag or bool(job.digests)
-    return 2 if is_buffered else 1
 
 
 def _trailer_value(body: PartBody) -> str | None:

@@ -15,11 +15,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from fastput.engine.buffered import copies_in_memory
 from fastput.engine.completion import Finisher
 from fastput.engine.control import persist
 from fastput.engine.job import Job, attributes_of
 from fastput.engine.links import Link, Links
-from fastput.engine.parts import copies_in_memory
 from fastput.engine.plan import Plan, make_plan
 from fastput.engine.retry import RetryPolicy
 from fastput.engine.takeover import Taken, Takeover

@@ -28,6 +28,9 @@ from fastput.formats.seekable import (
 from fastput.model import Checksum, encode_crc
 from fastput.native.crc import crc64nvme
 
+ENCODING_METADATA = "fastput-encoding"
+"""Its object metadata: how it was made."""
+
 _INDEX_MAGIC = 0x184D2A56
 INDEX_HEADER_BYTES = SKIPPABLE_HEADER.size
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastput.errors import SourceChanged, SourceError
 from fastput.formats.members import IndexedMember, line, line_bytes
-from fastput.formats.tail import FACTS_BYTES, INDEX_HEADER_BYTES, Facts, IndexPlace, tail_bytes
+from fastput.formats.tail import ENCODING_METADATA, FACTS_BYTES, INDEX_HEADER_BYTES, Facts, IndexPlace, tail_bytes
 from fastput.formats.tar import Kind, Member, end_bytes, header, header_bytes, padding_bytes
 from fastput.limits import MIB
 from fastput.model import Part, SourceStat
@@ -116,7 +116,7 @@ class TarSource(SourceBase):
         return None if self._has_tail else (self.index_payload(), len(self._layout.members))
 
     def metadata(self) -> Mapping[str, str]:
-        return {"fastput-encoding": "tar"} if self._has_tail else {}
+        return {ENCODING_METADATA: "tar"} if self._has_tail else {}
 
     def failures(self) -> dict[int, str]:
         """Why members, by their number from 0, aren't what they were, as far as is known now."""

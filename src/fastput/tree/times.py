@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _SECONDS = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9})[0-9]*)?")
-_NANOSECONDS = re.compile(r"-?[0-9]{1,19}(?:ns)?")
+_NANOSECONDS = re.compile(r"(-?[0-9]{1,19})(?:ns)?")
 
 
 class Preserve(StrEnum):
@@ -47,17 +47,25 @@ def metadata(entry: Entry, preserve: Preserve) -> dict[str, str]:
     return kept
 
 
+def kept_mtime_ns(kept: Mapping[str, str]) -> int | None:
+    """The time that an object's metadata has; None: it has none."""
+    if (match := _SECONDS.fullmatch(kept.get("mtime", ""))) is not None:
+        sign, whole, fraction = match[1], match[2], match[3] or ""
+        time_ns = int(whole) * 10**9 + int(fraction.ljust(9, "0"))
+        return -time_ns if sign else time_ns
+    if (match := _NANOSECONDS.fullmatch(kept.get("file-mtime", ""))) is not None:
+        return int(match[1])
+    return None
+
+
 def is_time(mtime_ns: int, kept: Mapping[str, str]) -> bool | None:
     """Whether an object's metadata has this time, as exactly as it says it; None: it says none."""
-    if (match := _SECONDS.fullmatch(kept.get("mtime", ""))) is not None:
-        sign, whole, fraction = match[1], match[2], match[3]
-        if fraction is None:  # s3fs rounds down
-            return mtime_ns // 10**9 == int(sign + whole)
-        kept_ns = int(whole) * 10**9 + int(fraction.ljust(9, "0"))
-        return mtime_ns == (-kept_ns if sign else kept_ns)
-    if (text := kept.get("file-mtime")) is not None and _NANOSECONDS.fullmatch(text):
-        return mtime_ns == int(text.removesuffix("ns"))
-    return None
+    kept_ns = kept_mtime_ns(kept)
+    if kept_ns is None:
+        return None
+    match = _SECONDS.fullmatch(kept.get("mtime", ""))
+    unit_ns = 10**9 if match is not None and match[3] is None else 1  # s3fs rounds down
+    return mtime_ns // unit_ns == kept_ns // unit_ns
 
 
 def _seconds(time_ns: int) -> str:

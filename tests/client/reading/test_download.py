@@ -20,7 +20,7 @@ import fastput
 from bench.servers import sink, tcp_proxy
 from bench.servers.seaweedfs import SeaweedFS
 from bench.servers.tcp_proxy import TcpProxy
-from fastput.client.reading.download import GetReceipt, kept_mtime_ns
+from fastput.client.reading.download import GetReceipt
 from fastput.client.reading.part_file import beside
 from fastput.engine.fetch_plan import cut, range_bytes
 from fastput.errors import IntegrityError, Interrupted, JournalBusy, StoreError, UsageError
@@ -320,18 +320,3 @@ def test_ranges_are_all_of_the_object(size_bytes: int) -> None:
         assert 0 < part.length_bytes <= 8 * MIB
         end_bytes += part.length_bytes
     assert end_bytes == size_bytes
-
-
-@pytest.mark.parametrize(
-    ("metadata", "mtime_ns"),
-    [
-        ({"mtime": "1700000000"}, 1700000000_000000000),
-        ({"mtime": "-1.5"}, -1_500000000),
-        ({"mtime": "1.0000000019"}, 1_000000001),
-        ({"file-mtime": "1700000000123456789ns"}, 1700000000_123456789),
-        ({"mtime": "yesterday"}, None),
-        ({}, None),
-    ],
-)
-def test_times_that_are_kept(metadata: dict[str, str], mtime_ns: int | None) -> None:
-    assert kept_mtime_ns(metadata) == mtime_ns

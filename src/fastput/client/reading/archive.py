@@ -27,7 +27,7 @@ from fastput.errors import DamagedArchive, Interrupted, SourceError, StoreError,
 from fastput.formats.damaged import Damaged
 from fastput.formats.index import Index
 from fastput.formats.members import IndexedMember
-from fastput.formats.tail import FACTS_BYTES, INDEX_HEADER_BYTES, Need, Tail, index_frame, load_tail
+from fastput.formats.tail import ENCODING_METADATA, FACTS_BYTES, INDEX_HEADER_BYTES, Need, Tail, index_frame, load_tail
 from fastput.formats.tar import Kind
 from fastput.limits import DEFAULT_WINDOW, KIB, MIB
 from fastput.model import Checksum, ObjectInfo, ObjectUri, decode_crc, encode_crc
@@ -100,7 +100,7 @@ class Archives:
                 end = self.read(uri, first_byte, tail.length_bytes - len(end), info.etag) + end
         except Damaged as error:
             raise damaged(uri, error.why, error.offset_bytes) from error
-        if tail.facts is None and "fastput-encoding" in info.metadata:
+        if tail.facts is None and ENCODING_METADATA in info.metadata:
             raise damaged(uri, "its end, which says what it holds, is lost", info.size_bytes)
         return Archive(self, uri, info, end, tail)
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -28,6 +27,7 @@ from fastput.native.landing import FileLanding, Landing
 from fastput.store import Store
 from fastput.text import printable
 from fastput.transport.receive import RangeReceiver
+from fastput.tree.times import kept_mtime_ns
 
 if TYPE_CHECKING:
     from fastput.client.verifier import Verification
@@ -231,18 +231,3 @@ def _unless(stop: threading.Event, uri: ObjectUri) -> Callable[[], None]:
             raise Interrupted(f"{uri}: cancelled")
 
     return check
-
-
-_SECONDS = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,9})[0-9]*)?")
-_NANOSECONDS = re.compile(r"(-?[0-9]{1,19})(?:ns)?")
-
-
-def kept_mtime_ns(metadata: Mapping[str, str]) -> int | None:
-    """The modification time that is kept with an object, as tree/times.py writes it; None: there is none."""
-    if (match := _SECONDS.fullmatch(metadata.get("mtime", ""))) is not None:
-        sign, whole, fraction = match[1], match[2], match[3] or ""
-        time_ns = int(whole) * 10**9 + int(fraction.ljust(9, "0"))
-        return -time_ns if sign else time_ns
-    if (match := _NANOSECONDS.fullmatch(metadata.get("file-mtime", ""))) is not None:
-        return int(match[1])
-    return None

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from fastput.client.hashing import in_order
 from fastput.client.reading.archive import Archive, Archives
-from fastput.client.reading.download import Downloads, kept_mtime_ns
+from fastput.client.reading.download import Downloads
 from fastput.client.reading.got import Got, OnProgress, tried
 from fastput.client.reading.landing_place import LandingPlace, path_of
 from fastput.client.reading.listing import objects
@@ -25,6 +25,7 @@ from fastput.formats.tar import Kind
 from fastput.model import Checksum, ListedObject, ObjectUri, Progress, encode_crc
 from fastput.store import Store
 from fastput.text import printable
+from fastput.tree.times import kept_mtime_ns
 
 _AT_ONCE = 8
 _SUFFIX = b".zst"
