@@ -6,6 +6,7 @@ journal: a part that was confirmed and not yet noted is found on the store by th
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 
@@ -69,3 +70,36 @@ class Keeper:
         except FastputError as error:
             self.broken(error)
         self._write()
+
+
+class JournalEnd:
+    """Ends an upload's journal once, whoever is first to: a store may hold the call that would have. Any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._journal: Journal | None = None
+        self._has_ended = False
+
+    def holds(self, journal: Journal | None) -> None:
+        """This is the journal. If the upload was let go meanwhile it ends at once."""
+        with self._lock:
+            self._journal = journal
+            if self._has_ended and journal is not None:
+                close_quietly(journal, removes=journal.entry is None)
+
+    def end(self, removes: bool) -> None:
+        with self._lock:
+            has_ended, self._has_ended = self._has_ended, True
+            if not has_ended and self._journal is not None:
+                close_quietly(self._journal, removes)
+
+
+def close_quietly(journal: Journal, removes: bool) -> None:
+    """Ends a journal whose upload has ended; what can't be deleted is found and judged by the next run."""
+    try:
+        if removes:
+            journal.remove()
+        else:
+            journal.close()
+    except FastputError:
+        pass

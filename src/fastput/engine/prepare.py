@@ -19,6 +19,7 @@ from fastput.engine.buffered import copies_in_memory
 from fastput.engine.completion import Finisher
 from fastput.engine.control import persist
 from fastput.engine.job import Job, attributes_of
+from fastput.engine.keeper import close_quietly
 from fastput.engine.links import Link, Links
 from fastput.engine.plan import Plan, make_plan
 from fastput.engine.retry import RetryPolicy
@@ -296,14 +297,3 @@ class Preparation:
 def _attributes_digest(attributes: ObjectAttributes) -> str:
     """Stands for what the object is to carry."""
     return hashlib.sha256(json.dumps(asdict(attributes), sort_keys=True).encode()).hexdigest()
-
-
-def close_quietly(journal: Journal, removes: bool) -> None:
-    """Ends a journal whose upload has ended; what can't be deleted is found and judged by the next run."""
-    try:
-        if removes:
-            journal.remove()
-        else:
-            journal.close()
-    except FastputError:
-        pass

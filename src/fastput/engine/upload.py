@@ -11,7 +11,6 @@ closed and its future resolved.
 from __future__ import annotations
 
 import functools
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,10 +18,10 @@ from typing import Any
 
 from fastput.engine.digests import Digests, digest_source
 from fastput.engine.job import Job
-from fastput.engine.keeper import Keeper
+from fastput.engine.keeper import JournalEnd, Keeper
 from fastput.engine.multipart import Completion, MultipartUpload, State
 from fastput.engine.parts import PartSender
-from fastput.engine.prepare import Created, Preparation, Prepared, close_quietly
+from fastput.engine.prepare import Created, Preparation, Prepared
 from fastput.engine.resume import is_md5
 from fastput.engine.shared import Shared
 from fastput.errors import (
@@ -87,8 +86,7 @@ class Upload:
         self._error: FastputError | None = None
         self._is_finished = False
         self._is_first_whole = False  # one part of a stream is all of it
-        self._has_ended_journal = False
-        self._journal_lock = threading.Lock()  # guards both: a store may hold the call that would end it
+        self._journal_end = JournalEnd()
         self._started_at = 0.0
 
     # ---- towards the receipt
@@ -123,11 +121,8 @@ class Upload:
                 job, source, shared.store, shared.links, shared.settings, shared.limits, shared.budget.limit_bytes,
                 shared.retry, shared.stop, shared.state_directory,
             )  # fmt: skip
-            prepared = preparation.run()
-            with self._journal_lock:
-                self._prepared = prepared
-                if self._has_ended_journal and prepared.journal is not None:  # it was let go meanwhile
-                    close_quietly(prepared.journal, removes=prepared.journal.entry is None)
+            self._prepared = prepared = preparation.run()
+            self._journal_end.holds(prepared.journal)
             return prepared
 
         self._control("its source to be opened", prepare, self._was_prepared)
@@ -155,7 +150,7 @@ class Upload:
             def finish() -> tuple[Completion, Completed]:
                 if names:
                     self._digest_values = digest_source(source, names, shared.stop)
-                self._end_journal(removes=True)
+                self._journal_end.end(removes=True)
                 return done
 
             self._control(f"{source.name} to be read", finish, self._completed)
@@ -287,7 +282,7 @@ class Upload:
                 self._digest_values = digest_source(source, digests_again, self._shared.stop)
             self._shared.links.wait_until_clean()
             if completion.upload_id is None:
-                self._end_journal(removes=True)  # of an earlier run that had begun with parts
+                self._journal_end.end(removes=True)  # of an earlier run that had begun with parts
                 # An answer may repeat what it was told: it counts where the store was seen to look.
                 kept = sender.kept_crc64nvme if prepared.protection.is_checked else None
                 checksums = {"crc64nvme": kept} if kept is not None else {}
@@ -298,7 +293,7 @@ class Upload:
                 except JournalError as error:
                     self._keeper.broken(error)
             completed = prepared.finisher.complete(completion)
-            self._end_journal(removes=True)
+            self._journal_end.end(removes=True)
             return completion, completed
 
         self._control("the multipart upload to be completed", complete, self._completed)
@@ -366,7 +361,7 @@ class Upload:
             def put_away() -> None:
                 self._error = self._with_hint(error)
 
-            self._when_written(lambda: self._end_journal(removes=False), put_away)
+            self._when_written(lambda: self._journal_end.end(removes=False), put_away)
         else:
             self._abort(machine, error)
 
@@ -380,7 +375,7 @@ class Upload:
                     self._shared.store.abort(self.job.uri, upload_id)
             except FastputError:
                 error.upload_id = upload_id
-            self._end_journal(removes=True)
+            self._journal_end.end(removes=True)
 
         if upload_id is None and self._keeper is None:
             self._end(error)
@@ -436,7 +431,7 @@ class Upload:
             elif error.upload_id is None:
                 error.upload_id = self.upload_id  # nobody knows whether it could still be aborted
             if self._keeper is not None and self._keeper.is_idle:
-                self._end_journal(removes=False)  # who puts it again must not wait for what never ends
+                self._journal_end.end(removes=False)  # who puts it again must not wait for what never ends
             # Out of the engine: what never ends must not keep others waiting.
             self._on_finished(self)
             self.future.set_exception(error)
@@ -447,7 +442,7 @@ class Upload:
             self._is_finished = True
             if self._source is not None:
                 self._source.close()
-            self._end_journal(removes=False)
+            self._journal_end.end(removes=False)
 
     def guard(self, event: Callable[[], Any]) -> None:
         """Runs an event; what it raises fails this upload only."""
@@ -494,12 +489,6 @@ class Upload:
             self.future.set_result(outcome)
         else:
             self.future.set_exception(outcome)
-
-    def _end_journal(self, removes: bool) -> None:
-        with self._journal_lock:
-            has_ended, self._has_ended_journal = self._has_ended_journal, True
-            if not has_ended and self._prepared is not None and self._prepared.journal is not None:
-                close_quietly(self._prepared.journal, removes)
 
     def _control(self, doing: str, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Runs blocking work elsewhere, then goes on here."""

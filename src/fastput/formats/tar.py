@@ -65,6 +65,11 @@ def header(member: Member) -> bytes:
     return _extended(len(records)) + records + bytes(padding_bytes(len(records))) + ustar
 
 
+def member_bytes(member: Member) -> int:
+    """From the beginning of its header() to the end of its padding."""
+    return header_bytes(member) + member.size_bytes + padding_bytes(member.size_bytes)
+
+
 def header_bytes(member: Member) -> int:
     """How long header() is."""
     records_bytes = len(_records(member, _path(member)))

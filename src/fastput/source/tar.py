@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastput.errors import SourceChanged, SourceError
 from fastput.formats.members import IndexedMember, line, line_bytes
 from fastput.formats.tail import ENCODING_METADATA, FACTS_BYTES, INDEX_HEADER_BYTES, Facts, IndexPlace, tail_bytes
-from fastput.formats.tar import Kind, Member, end_bytes, header, header_bytes, padding_bytes
+from fastput.formats.tar import Kind, Member, end_bytes, header, member_bytes, padding_bytes
 from fastput.limits import MIB
 from fastput.model import Part, SourceStat
 from fastput.native.crc import crc64nvme, crc64nvme_combine
@@ -199,8 +199,7 @@ class _Layout:
         self.begins_bytes = array("Q", [0])
         at_bytes = 0
         for packed in members:
-            member = packed.member
-            at_bytes += header_bytes(member) + member.size_bytes + padding_bytes(member.size_bytes)
+            at_bytes += member_bytes(packed.member)
             self.begins_bytes.append(at_bytes)
         self.members_bytes = at_bytes
         self.archive_bytes = at_bytes + end_bytes(at_bytes)

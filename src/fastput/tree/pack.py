@@ -6,7 +6,7 @@ import os
 import stat as stat_module
 from collections.abc import Callable, Iterable, Iterator
 
-from fastput.formats.tar import Kind, Member, end_bytes, header_bytes, padding_bytes
+from fastput.formats.tar import Kind, Member, end_bytes, member_bytes
 from fastput.source.tar import PackedFile
 from fastput.tree.walk import Found
 
@@ -31,12 +31,12 @@ def archives(
     for each in found:
         packed = _packed(each, path_of(each.path), first_names)
         if most_bytes is not None:
-            behind_bytes = length_bytes + _member_bytes(packed.member)
+            behind_bytes = length_bytes + member_bytes(packed.member)
             if archive and behind_bytes + end_bytes(behind_bytes) > most_bytes:
                 yield archive
                 archive, first_names = [], {}
                 packed = _packed(each, packed.path, first_names)
-                behind_bytes = _member_bytes(packed.member)
+                behind_bytes = member_bytes(packed.member)
             length_bytes = behind_bytes
         archive.append(packed)
     if archive:
@@ -60,7 +60,3 @@ def _packed(found: Found, path: str, first_names: dict[tuple[int, int], bytes]) 
             size_bytes = entry.size_bytes
     mode = stat_module.S_IMODE(entry.mode)
     return PackedFile(path, Member(found.path, kind, size_bytes, mode, entry.mtime_ns, entry.uid, entry.gid, link))
-
-
-def _member_bytes(member: Member) -> int:
-    return header_bytes(member) + member.size_bytes + padding_bytes(member.size_bytes)
