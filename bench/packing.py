@@ -89,7 +89,10 @@ def _pipeline(options: argparse.Namespace, directory: Path) -> Mapping[str, obje
         for begin in range(0, len(share), MIB):
             compressor.compress(share[begin : begin + MIB])
 
-    def all_bare() -> None:
+    def alone() -> None:
+        bare(data)
+
+    def together() -> None:
         with ThreadPoolExecutor(cores) as pool:
             list(pool.map(bare, (data[begin : begin + share_bytes] for begin in range(0, len(data), share_bytes))))
 
@@ -99,12 +102,13 @@ def _pipeline(options: argparse.Namespace, directory: Path) -> Mapping[str, obje
             pass
         source.close()
 
-    rates: dict[str, list[float]] = {"one thread": [], "bare threads": [], "pipeline": []}
+    ways = {"one thread": alone, "bare threads": together, "pipeline": pipeline}
+    rates: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(options.runs):
-        for (_, found), work in zip(rates.items(), (lambda: bare(data), all_bare, pipeline), strict=True):
+        for name, work in ways.items():
             begun_s = time.perf_counter()
             work()
-            found.append(len(data) / (time.perf_counter() - begun_s))
+            rates[name].append(len(data) / (time.perf_counter() - begun_s))
     one = rates.pop("one thread")
     return {
         "cores": cores,
