@@ -17,6 +17,7 @@ from fastput.limits import GIB
 from fastput.model import ObjectUri, TlsOptions
 from fastput.transport.both import BothTransport
 from tests.support import certificates
+from tests.support.measured import measured
 from tests.support.tcp import serve_answer, serve_tls
 
 RATE_BYTES_PER_S = 80e6
@@ -36,6 +37,7 @@ def a_sink() -> Iterator[sink.Sink]:
         yield server
 
 
+@measured
 def test_whole_parts_where_the_kernel_says_nothing(a_sink: sink.Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(BothTransport, "traffic", lambda self: None)
     report = survey(a_sink.endpoint_url)

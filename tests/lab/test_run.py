@@ -12,11 +12,13 @@ from bench.lab.run import Change, Command, run
 from bench.lab.scenarios import BY_NAME, Scenario
 from bench.servers.sink import Store
 from tests.lab.pushing import goodput, pushing
+from tests.support.measured import measured
 
 LINK = Link(80e6, 0.01)
 DATA_BYTES_PER_S = 80e6 / 8 * 1448 / 1500
 
 
+@measured
 def test_halved_link(can_link: None) -> None:
     result = run(Scenario("link", LINK), pushing(4, 4_000_000), [Change(1.0, LINK.times(0.5))])
     assert not result.error, result.output

@@ -9,6 +9,7 @@ from bench.lab.scenarios import Scenario
 from bench.servers import sink
 from bench.servers.sink import Store
 from tests.lab.pushing import goodput, pushing
+from tests.support.measured import measured
 
 # One connection gets 10 MB/s, and four of them all that there is.
 STORE = Store(rate_bytes_per_s=40e6, connection_rate_bytes_per_s=10e6, knee=4)
@@ -19,6 +20,7 @@ STORE = Store(rate_bytes_per_s=40e6, connection_rate_bytes_per_s=10e6, knee=4)
     [(1, 10e6), (4, 40e6), (8, 10e6)],
     ids=["one connection", "at the knee", "beyond the knee"],
 )
+@measured
 def test_rate(connections: int, expected_bytes_per_s: float) -> None:
     size_bytes = int(expected_bytes_per_s * 1.2 / connections)
     result = run(Scenario("store", store=STORE), pushing(connections, size_bytes))
@@ -28,6 +30,7 @@ def test_rate(connections: int, expected_bytes_per_s: float) -> None:
     assert result.body_bytes == connections * size_bytes
 
 
+@measured
 def test_change_while_it_runs() -> None:
     result = run(
         Scenario("store", store=Store(20e6)), pushing(2, 14_000_000), [Change(0.8, Store(10e6)), Change(1.6, Store())]
@@ -38,6 +41,7 @@ def test_change_while_it_runs() -> None:
     assert result.body_bytes == 28_000_000
 
 
+@measured
 def test_two_commands_share_a_store() -> None:
     results = run_together(Scenario("store", store=Store(20e6)), [pushing(1, 16_000_000), pushing(1, 8_000_000, 0.4)])
     assert [each.error for each in results] == ["", ""]
