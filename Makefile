@@ -70,7 +70,7 @@ build/installed-%: .venv/pyvenv.cfg $(NATIVE)
 	@$(BIN)/python -m pip install --disable-pip-version-check -qq -e ".[$*]"
 	@mkdir -p $(@D) && touch $@
 
-build/sanitize/%: csrc/tests/%.c $(wildcard csrc/*.[ch])
+build/sanitize/%: csrc/tests/%.c $(wildcard csrc/tests/*.h csrc/*.[ch])
 	@mkdir -p $(@D)
 	@$(CC) -std=c11 -D_GNU_SOURCE -g -O1 -Wall -Wextra -Icsrc -fsanitize=address,undefined \
 	    -fno-sanitize-recover=all -o $@ $< $(filter-out $<,$(filter %.c,$^)) -pthread

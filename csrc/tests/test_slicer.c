@@ -1,28 +1,12 @@
 /* Slices of a file into buffers of exactly their size, so that a sanitizer sees any byte too many. */
 #include "slicer.h"
+#include "checks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Not a CRC: a sum is enough to see that every byte was hashed once, in order. */
-static uint64_t sum64(uint64_t sum, const void *data, size_t length_bytes) {
-    const unsigned char *bytes = data;
-    for (size_t i = 0; i < length_bytes; i++)
-        sum = sum * 31 + bytes[i];
-    return sum;
-}
-
-static int failures;
-
-static void check(int is_right, const char *what) {
-    if (!is_right) {
-        failures++;
-        printf("wrong: %s\n", what);
-    }
-}
 
 int main(void) {
     enum { FILE_BYTES = 3 * 1024 * 1024 + 17 };

@@ -159,7 +159,7 @@ def make_store(options: Mapping[str, Any], **more: Any) -> S3Store:
 
 
 def make_reading_client(options: Mapping[str, Any], **more: Any) -> Client:
-    """A client with the connection options of a command that sends nothing; more: other options of Client."""
+    """A client with the connection options; more: other options of Client."""
     _allow_unverified(options)
     return Client(
         endpoint_url=options["endpoint_url"],
@@ -177,13 +177,8 @@ def make_client(options: Mapping[str, Any], on_stall: Callable[[str], None]) -> 
     Raises:
         UsageError: an option makes no sense.
     """
-    _allow_unverified(options)
-    return Client(
-        endpoint_url=options["endpoint_url"],
-        region=options["region"],
-        profile=options["profile"],
-        ca_bundle=options["ca_bundle"],
-        verify=not options["no_verify_ssl"],
+    return make_reading_client(
+        options,
         concurrency=options["concurrency"],
         part_size=options["part_size"],
         memory=options["memory"],

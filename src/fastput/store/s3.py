@@ -219,13 +219,7 @@ class S3Store:
                     f"{uri}: could not {action}: the store sends {answer.get('ContentLength')} bytes "
                     f"({got or 'no range'})", bucket=uri.bucket, key=uri.key,
                 )  # fmt: skip
-            data: bytes = self._call(uri, action, body.read)
-        if len(data) != length_bytes:
-            raise EndpointError(
-                f"{uri}: could not {action}: the answer ended after {len(data)} bytes", bucket=uri.bucket,
-                key=uri.key, is_temporary=True,
-            )  # fmt: skip
-        return data
+            return self._all_of(body, uri, action, length_bytes)
 
     def read_tail(self, uri: ObjectUri, length_bytes: int) -> tuple[bytes, ObjectInfo]:
         action = f"read the last {length_bytes} bytes"
@@ -247,13 +241,16 @@ class S3Store:
                     f"{uri}: could not {action}: the store sends {sent_bytes} bytes ({got or 'no range'})",
                     bucket=uri.bucket, key=uri.key,
                 )  # fmt: skip
-            data: bytes = self._call(uri, action, body.read)
-        if len(data) != sent_bytes:
+            return self._all_of(body, uri, action, sent_bytes), _object_info(answer, size_bytes)
+
+    def _all_of(self, body: Any, uri: ObjectUri, action: str, length_bytes: int) -> bytes:
+        data: bytes = self._call(uri, action, body.read)
+        if len(data) != length_bytes:
             raise EndpointError(
                 f"{uri}: could not {action}: the answer ended after {len(data)} bytes", bucket=uri.bucket,
                 key=uri.key, is_temporary=True,
             )  # fmt: skip
-        return data, _object_info(answer, size_bytes)
+        return data
 
     def list_objects(self, prefix: ObjectUri, token: str | None = None, names_only: bool = False) -> ObjectPage:
         more = ({"ContinuationToken": token} if token else {}) | ({"Delimiter": "/"} if names_only else {})
